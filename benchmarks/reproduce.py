@@ -1,0 +1,222 @@
+"""Run an estimator on a data set and record the result as JSON, one file a seed.
+
+    python benchmarks/reproduce.py DECDAClustering usps --paper ConvDEC-DA --seeds 0 1 2
+    python benchmarks/reproduce.py DECDAClustering mnist-test --set max_iter=5000
+
+Without ``--paper`` the constructor's defaults are measured, with it those of
+``from_paper``. A run that is recorded already is not repeated, unless ``--force``.
+Labels touch nothing but the scores, which are those of the final model.
+"""
+
+import argparse
+import ast
+import datetime
+import json
+import platform
+import resource
+import subprocess
+import sys
+import time
+import traceback
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+
+import skdeepcluster
+from skdeepcluster import datasets
+from skdeepcluster.metrics import clustering_accuracy_score
+
+DATASETS = {
+    "digits": datasets.load_digits,
+    "usps": datasets.fetch_usps,
+    "mnist-test": datasets.fetch_mnist_test,
+    "mnist": datasets.fetch_mnist,
+    "fashion-mnist": datasets.fetch_fashion_mnist,
+    "cifar10": datasets.fetch_cifar10,
+    "20newsgroups": datasets.fetch_20newsgroups_tfidf,
+}
+RESULTS = Path(__file__).parent / "results"
+
+
+def main():
+    """Measure every seed that was asked for and is not recorded yet."""
+    options = parse_arguments()
+    for seed in options.seeds:
+        path = options.results / f"{run_name(options)}-seed{seed}.json"
+        if path.exists() and not options.force:
+            print(f"{path.name} exists; --force repeats it.")
+        elif len(options.seeds) == 1:
+            measure_and_record(options, seed, path)
+        else:  # a fresh process each, or the peak of memory would be the first one's
+            subprocess.run([sys.executable, *command(options, seed)], check=True)
+
+
+def parse_arguments():
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("method", help="class name, such as DECDAClustering")
+    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument(
+        "--paper",
+        nargs="?",
+        const="",
+        metavar="VARIANT",
+        help="take from_paper(VARIANT, dataset) rather than the defaults",
+    )
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
+    parser.add_argument(
+        "--set",
+        nargs="+",
+        default=[],
+        metavar="NAME=VALUE",
+        help="parameters of the constructor, as Python literals",
+    )
+    parser.add_argument("--force", action="store_true", help="repeat recorded runs")
+    parser.add_argument("--verbose", action="store_true", help="show progress")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="folder")
+    return parser.parse_args()
+
+
+def run_name(options):
+    """Name of a run's file, without its seed."""
+    preset = "defaults" if options.paper is None else f"paper-{options.paper or 'only'}"
+    overrides = "".join(f"-{item}" for item in sorted(options.set))
+    return f"{options.method}-{preset}-{options.dataset}{overrides}".replace("/", "_")
+
+
+def command(options, seed):
+    """Arguments that repeat one seed of a run."""
+    paper = [] if options.paper is None else ["--paper", *filter(None, [options.paper])]
+    return [
+        *("benchmarks/reproduce.py", options.method, options.dataset, *paper),
+        *(["--set", *options.set] if options.set else []),
+        *(["--force"] if options.force else []),
+        *(["--verbose"] if options.verbose else []),
+        *(["--results", str(options.results)] if options.results != RESULTS else []),
+        *("--seeds", str(seed)),
+    ]
+
+
+def measure_and_record(options, seed, path):
+    """Fit once and write down what came out, a failure too."""
+    data = DATASETS[options.dataset]()
+    X = data.images if "images" in data else data.data
+    estimator = build_estimator(options, seed, n_clusters=len(data.target_names))
+    result = {
+        "method": options.method,
+        "preset": "defaults" if options.paper is None else "paper",
+        "variant": options.paper or None,
+        "dataset": options.dataset,
+        "overrides": sorted(options.set),
+        "n_samples": len(data.target),
+        "seed": seed,
+        "command": "python " + " ".join(command(options, seed)),
+        "parameters": {k: repr(v) for k, v in estimator.get_params().items()},
+        "commit": current_commit(),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+        "environment": environment(),
+    }
+    start = time.perf_counter()
+    try:
+        estimator.fit(X)
+        result["scores"] = score(data.target, estimator.labels_)
+        result["training"] = summarize(estimator)
+    except Exception:  # noqa: BLE001  whatever it is, it belongs into the record
+        result["error"] = traceback.format_exc()
+    result["cost"] = {
+        "fit_seconds": time.perf_counter() - start,
+        # kilobytes on Linux
+        "peak_memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(result, indent=1) + "\n")
+    print(path.name, result.get("scores", "failed"), result["cost"])
+
+
+def build_estimator(options, seed, n_clusters):
+    """The estimator that the command line describes."""
+    estimator_class = getattr(skdeepcluster, options.method)
+    settings = {"n_clusters": n_clusters, "random_state": seed}
+    settings["verbose"] = int(options.verbose)
+    for item in options.set:
+        name, _, value = item.partition("=")
+        try:
+            settings[name] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            settings[name] = value
+    if options.paper is None:
+        return estimator_class(**settings)
+    return estimator_class.from_paper(options.paper or None, options.dataset, **settings)
+
+
+def score(labels_true, labels_pred):
+    """Accuracy, adjusted Rand index, and mutual information by three means."""
+    nmi = {
+        mean: normalized_mutual_info_score(
+            labels_true, labels_pred, average_method=mean
+        )
+        for mean in ("arithmetic", "geometric", "max")
+    }
+    return {
+        "acc": float(clustering_accuracy_score(labels_true, labels_pred)),
+        "nmi": float(nmi["arithmetic"]),
+        "ari": float(adjusted_rand_score(labels_true, labels_pred)),
+        "nmi_geometric": float(nmi["geometric"]),
+        "nmi_max": float(nmi["max"]),
+    }
+
+
+def summarize(estimator):
+    """How training went: steps, the reason to stop, and each phase's end."""
+    history = getattr(estimator, "history_", {})
+    phases = {}
+    for i, phase in enumerate(history.get("phase", [])):
+        entry = phases.setdefault(phase, {"n_entries": 0, "seconds": 0.0})
+        entry["n_entries"] += 1
+        entry["seconds"] += history["seconds"][i]
+        entry["last_loss"] = history["loss"][i]
+    return {
+        "n_iter": getattr(estimator, "n_iter_", None),
+        "stop_reason": getattr(estimator, "stop_reason_", None),
+        "phases": phases,
+    }
+
+
+def current_commit():
+    """Commit of the working tree, marked if it holds changes."""
+    git = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    described = subprocess.run(
+        git, capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+    )
+    return described.stdout.strip() or None
+
+
+def environment():
+    """What the run was measured on."""
+    return {
+        "processor": processor_name(),
+        "n_threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu",
+        "python": platform.python_version(),
+        **{name: version(name) for name in ("torch", "scikit-learn", "scipy")},
+        "numpy": np.__version__,
+    }
+
+
+def processor_name():
+    """Model of the processor, as far as the system tells."""
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()
+
+
+if __name__ == "__main__":
+    main()

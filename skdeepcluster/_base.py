@@ -1,0 +1,331 @@
+"""What the deep clustering estimators share."""
+
+import copy
+from contextlib import contextmanager
+from functools import partial
+from numbers import Integral
+
+import numpy as np
+import torch
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skdeepcluster import augment
+from skdeepcluster._device import resolve_device
+from skdeepcluster._images import check_rows, find_scaling, make_samples
+from skdeepcluster._training import apply
+from skdeepcluster.networks import ConvolutionalAutoencoder, DenseAutoencoder
+
+_AUGMENTATIONS = {
+    "affine": augment.random_affine,
+    "masking": augment.random_masking,
+    "noise": augment.gaussian_noise,
+}
+_AUTOENCODERS = {"conv": ConvolutionalAutoencoder, "mlp": DenseAutoencoder}
+
+
+class BaseDeepClustering(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+):
+    """Input, prediction and tags of the deep clustering estimators.
+
+    Think twice before adding anything: it is part of every one of them. A
+    subclass's ``fit`` leaves a ``network_`` that assigns samples and has an
+    ``encoder``.
+    """
+
+    _parameter_constraints: dict = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "image_shape": ["array-like", None],
+        "latent_dim": [Interval(Integral, 1, None, closed="left")],
+        "augment": [StrOptions({"auto", *_AUGMENTATIONS}), callable, None],
+        "batch_size": [Interval(Integral, 1, None, closed="left")],
+        "device": [str, torch.device],
+        "precision": [StrOptions({"auto", "float32", "bfloat16"})],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+    }
+
+    def predict(self, X):
+        """Assign every sample to its closest cluster.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
+            Samples like those of ``fit``, flat or as images.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+            Cluster indices, from 0.
+        """
+        return self.predict_proba(X).argmax(axis=1)
+
+    def predict_proba(self, X):
+        """Degree to which every sample belongs to each cluster.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
+            Samples like those of ``fit``, flat or as images.
+
+        Returns
+        -------
+        ndarray of shape (n, n_clusters)
+            float32. Rows sum to 1, and their largest entry is at what ``predict``
+            returns.
+        """
+        check_is_fitted(self)
+        return _to_numpy(self._assign(self._check_X(X, reset=False)))
+
+    def transform(self, X):
+        """Embed every sample.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
+            Samples like those of ``fit``, flat or as images.
+
+        Returns
+        -------
+        ndarray of shape (n, latent_dim)
+            float32.
+        """
+        check_is_fitted(self)
+        return _to_numpy(self._embed(self._check_X(X, reset=False)))
+
+    def _assign(self, X):
+        """Assignments of shape (n_samples, n_clusters), as a tensor."""
+        return apply(self.network_.to(X.device), X)
+
+    def _embed(self, X):
+        """Embedding of shape (n_samples, latent_dim), as a tensor."""
+        return apply(self.network_.to(X.device).encoder, X)
+
+    def _check_X(self, X, *, reset):
+        """Check an input and bring it to the device, scaled as in ``fit``."""
+        device = resolve_device(self.device)
+        image_shape = self.image_shape if reset else self.image_shape_
+        rows, image_shape = check_rows(X, image_shape, self)
+        # a frame has names to compare; images have as many features as pixels
+        named = X if hasattr(X, "columns") else rows
+        validate_data(self, named, reset=reset, skip_check_array=True)
+        if reset:
+            check_enough_distinct(rows, self.n_clusters)
+            self.image_shape_ = image_shape
+            self._keeps_images = np.ndim(X) > 2
+            self._offset, self._scale = find_scaling(rows, image_shape)
+        return make_samples(rows, self.image_shape_, self._offset, self._scale, device)
+
+    def __getstate__(self):
+        """Pickle the network on the processor: any machine can load it."""
+        state = dict(super().__getstate__())
+        if "network_" in state:
+            state["network_"] = copy.deepcopy(state["network_"]).cpu()
+        return state
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float32"]
+        return tags
+
+
+class InverseTransformMixin:
+    """For estimators whose ``network_`` has a ``decoder``."""
+
+    def inverse_transform(self, Z):
+        """Decode embedded samples.
+
+        Parameters
+        ----------
+        Z : array-like of shape (n, latent_dim)
+            Embedded samples, such as ``cluster_centers_``.
+
+        Returns
+        -------
+        ndarray of shape (n, n_features) or (n, h, w) or (n, h, w, c)
+            float32, shaped like what ``fit`` was given and in its units, with
+            uint8 read as x / 255.
+        """
+        check_is_fitted(self)
+        Z = check_array(Z, dtype=np.float32, estimator=self, input_name="Z")
+        if Z.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"Got Z of shape {Z.shape}; expected {self._n_features_out} columns, "
+                "one for each dimension of the embedding."
+            )
+        device = resolve_device(self.device)
+        decoder = self.network_.to(device).decoder
+        decoded = apply(decoder, torch.from_numpy(np.array(Z)).to(device))
+        if self.image_shape_ is not None:
+            decoded = decoded.permute(0, 2, 3, 1)
+        rows = _to_numpy(decoded).reshape(len(Z), -1)
+        rows = (rows / self._scale + self._offset).astype(np.float32)
+        return rows.reshape(len(Z), *self.image_shape_) if self._keeps_images else rows
+
+
+def _to_numpy(tensor):
+    return tensor.float().cpu().numpy()
+
+
+def check_enough_distinct(rows, n_clusters):
+    """Raise unless there are as many distinct rows as clusters to be found."""
+    if len(rows) < n_clusters:
+        raise ValueError(
+            f"Got n_samples={len(rows)}, fewer than n_clusters={n_clusters}; "
+            "lower n_clusters or give more samples."
+        )
+    distinct = set()
+    for row in rows:  # ends after a few rows, unless nearly all are the same
+        distinct.add(row.tobytes())
+        if len(distinct) >= n_clusters:
+            return
+    raise ValueError(
+        f"Got X with {len(distinct)} distinct rows, fewer than "
+        f"n_clusters={n_clusters}; lower n_clusters or check X for constant data."
+    )
+
+
+def build_autoencoder(network, input_shape, latent_dim):
+    """Build the autoencoder that the parameter ``network`` describes.
+
+    Parameters
+    ----------
+    network : {"auto", "conv", "mlp"} or callable
+        ``"auto"`` is convolutional for images and dense for vectors. A callable
+        maps the input shape to a module with ``encoder`` and ``decoder``.
+
+    input_shape : tuple of int
+        (n_channels, height, width) or (n_features,).
+
+    latent_dim : int
+        Not for the callable, which decides itself.
+
+    Returns
+    -------
+    Module
+
+    Raises
+    ------
+    ValueError
+        If the network does not suit the input.
+    """
+    if callable(network):
+        return _check_autoencoder(network(input_shape), input_shape)
+    is_image = len(input_shape) == 3
+    if network == "conv" and not is_image:
+        raise ValueError(
+            f"Got network='conv' for vectors of {input_shape[0]} features; give "
+            "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
+            "image_shape=(h, w), or choose network='mlp'."
+        )
+    if network == "auto":
+        network = "conv" if is_image else "mlp"
+    return _AUTOENCODERS[network](input_shape, latent_dim)
+
+
+def _check_autoencoder(module, input_shape):
+    for part in ("encoder", "decoder"):
+        if not isinstance(getattr(module, part, None), torch.nn.Module):
+            raise ValueError(
+                f"Got a network that returns {type(module).__name__} without a "
+                f"module named {part!r}; expected a torch.nn.Module with an "
+                "'encoder' and a 'decoder'."
+            )
+    x = torch.zeros(2, *input_shape)
+    Z = apply(module.encoder, x)
+    decoded = apply(module.decoder, Z) if Z.ndim == 2 else None
+    if decoded is None or decoded.shape != x.shape:
+        raise ValueError(
+            f"Got a network that embeds samples of shape {tuple(input_shape)} as "
+            f"{tuple(Z.shape[1:])} and decodes them as "
+            f"{None if decoded is None else tuple(decoded.shape[1:])}; expected "
+            f"(latent_dim,) and {tuple(input_shape)}."
+        )
+    return module
+
+
+def resolve_augmentation(name, input_shape):
+    """Find the augmentation that the parameter ``augment`` names.
+
+    Parameters
+    ----------
+    name : {"auto", "affine", "masking", "noise"}, callable or None
+        ``"auto"`` is ``"affine"`` for images and ``"noise"`` for vectors.
+
+    input_shape : tuple of int
+        (n_channels, height, width) or (n_features,).
+
+    Returns
+    -------
+    callable
+        Maps a batch to a batch of the same shape.
+
+    Raises
+    ------
+    ValueError
+        If vectors are to be augmented as images.
+    """
+    if name is None:
+        return _identity
+    is_image = len(input_shape) == 3
+    if name == "auto":
+        name = "affine" if is_image else "noise"
+    if name == "affine" and not is_image:
+        raise ValueError(
+            f"Got augment='affine' for vectors of {input_shape[0]} features; give "
+            "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
+            "image_shape=(h, w), or choose 'noise', 'masking' or None."
+        )
+    return partial(_augmented, _AUGMENTATIONS.get(name, name))
+
+
+def _identity(batch):
+    return batch
+
+
+def _augmented(function, batch):
+    """Augmented batch, of the same shape and kind."""
+    augmented = function(batch)
+    if getattr(augmented, "shape", None) != batch.shape:
+        raise ValueError(
+            f"Got an augmentation that turns a batch of shape {tuple(batch.shape)} "
+            f"into {tuple(getattr(augmented, 'shape', ())) or type(augmented)}; "
+            "expected a tensor of the same shape."
+        )
+    return augmented
+
+
+@contextmanager
+def restored_on_error(estimator):
+    """Leave an estimator as it was before the block if the block fails.
+
+    What PyTorch says about exhausted memory becomes a :class:`MemoryError` with
+    the remedy.
+    """
+    before = dict(vars(estimator))
+    try:
+        yield
+    except BaseException as error:
+        vars(estimator).clear()
+        vars(estimator).update(before)
+        if _is_out_of_memory(error):
+            raise MemoryError(
+                f"Out of memory with batch_size={estimator.batch_size} on "
+                f"device={estimator.device!r}; lower batch_size or latent_dim, or "
+                "choose a smaller network."
+            ) from error
+        raise
+
+
+def _is_out_of_memory(error):
+    return isinstance(error, torch.cuda.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    )

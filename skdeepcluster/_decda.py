@@ -1,0 +1,451 @@
+"""Deep embedded clustering with data augmentation (DEC-DA)."""
+
+from itertools import islice
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.base import _fit_context
+from sklearn.cluster import KMeans
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, StrOptions
+
+from skdeepcluster import losses
+from skdeepcluster._base import (
+    BaseDeepClustering,
+    InverseTransformMixin,
+    build_autoencoder,
+    resolve_augmentation,
+    restored_on_error,
+)
+from skdeepcluster._device import autocast, seeded
+from skdeepcluster._training import (
+    apply,
+    batches,
+    endless_batches,
+    keeping_on_interrupt,
+    make_optimizer,
+    make_scheduler,
+    progress_bar,
+    record,
+    train,
+)
+from skdeepcluster.networks import ClusteringAutoencoder
+
+# Steps of pretraining that pretrain_epochs="auto" amounts to, whatever n_samples.
+_AUTO_PRETRAIN_STEPS = 3000
+
+# Steps in which the decoder catches up with an encoder that moved without it.
+_DECODER_STEPS = 300
+
+_OPTIMIZER = StrOptions({"adam", "sgd"})
+_SCHEDULE = StrOptions({"constant", "one-cycle"})
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+
+# Optimisers of the paper's section 3.3, from its code. The network decides about
+# pretraining, not the method's name: with Adam the dense one learns much less.
+_PAPER_NETWORKS = {
+    "Fc": {
+        "network": "mlp",
+        "pretrain_optimizer": "sgd",
+        "pretrain_learning_rate": 1.0,
+    },
+    "Conv": {
+        "network": "conv",
+        "pretrain_optimizer": "adam",
+        "pretrain_learning_rate": 1e-3,
+    },
+}
+_PAPER_OPTIMIZERS = {
+    "FcDEC": ("sgd", 0.01),
+    "FcIDEC": ("sgd", 1.0),
+    "FcDCN": ("adam", 1e-4),
+    "ConvDEC": ("adam", 1e-3),
+    "ConvIDEC": ("adam", 1e-3),
+}
+_DA = ("", "-DA")
+_PAPER_UPDATE_INTERVALS = {
+    "mnist": 140,
+    "fashion-mnist": 140,
+    "mnist-test": 30,
+    "usps": 30,
+}
+
+
+class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
+    """Docstring."""
+
+    _parameter_constraints: dict = {
+        **BaseDeepClustering._parameter_constraints,
+        "objective": [StrOptions({"dec", "idec", "dcn"})],
+        "network": [StrOptions({"auto", "mlp", "conv"}), callable],
+        "augment_pretrain": ["boolean"],
+        "augment_finetune": ["boolean"],
+        "init": [StrOptions({"kmeans", "ensemble"}), "array-like"],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "pretrain_epochs": [
+            Interval(Integral, 0, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "pretrain_optimizer": [_OPTIMIZER],
+        "pretrain_learning_rate": [_POSITIVE],
+        "pretrain_schedule": [_SCHEDULE],
+        "optimizer": [_OPTIMIZER],
+        "learning_rate": [_POSITIVE],
+        "schedule": [_SCHEDULE],
+        "max_iter": [Interval(Integral, 0, None, closed="left")],
+        "update_interval": [Interval(Integral, 1, None, closed="left")],
+        "tol": [Interval(Real, 0, 1, closed="both")],
+        "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
+        "clustering_weight": [Interval(Real, 0, None, closed="left")],
+        "lloyd": ["boolean"],
+        "shuffle": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        objective="dec",
+        network="auto",
+        latent_dim=10,
+        image_shape=None,
+        augment="auto",
+        augment_pretrain=True,
+        augment_finetune=True,
+        init="kmeans",
+        n_init=20,
+        pretrain_epochs="auto",
+        pretrain_optimizer="adam",
+        pretrain_learning_rate=1e-3,
+        pretrain_schedule="one-cycle",
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="constant",
+        max_iter=2000,
+        update_interval=100,
+        tol=1e-3,
+        reconstruction_weight=1.0,
+        clustering_weight=0.1,
+        lloyd=False,
+        batch_size=256,
+        shuffle=True,
+        device="auto",
+        precision="float32",
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_clusters = n_clusters
+        self.objective = objective
+        self.network = network
+        self.latent_dim = latent_dim
+        self.image_shape = image_shape
+        self.augment = augment
+        self.augment_pretrain = augment_pretrain
+        self.augment_finetune = augment_finetune
+        self.init = init
+        self.n_init = n_init
+        self.pretrain_epochs = pretrain_epochs
+        self.pretrain_optimizer = pretrain_optimizer
+        self.pretrain_learning_rate = pretrain_learning_rate
+        self.pretrain_schedule = pretrain_schedule
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.schedule = schedule
+        self.max_iter = max_iter
+        self.update_interval = update_interval
+        self.tol = tol
+        self.reconstruction_weight = reconstruction_weight
+        self.clustering_weight = clustering_weight
+        self.lloyd = lloyd
+        self.batch_size = batch_size
+        self.shuffle = shuffle
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    @classmethod
+    def from_paper(cls, variant=None, dataset=None, **overrides):
+        """Build an unfitted estimator with every setting of the paper and its code.
+
+        Parameters
+        ----------
+        variant : str, default="ConvDEC-DA"
+            ``"FcDEC"``, ``"ConvDEC"``, ``"FcIDEC"``, ``"ConvIDEC"`` or ``"FcDCN"``,
+            each as it is (without augmentation) or with ``"-DA"``. The ablations
+            of Table 2 override ``augment_pretrain`` and ``augment_finetune``.
+
+        dataset : {"mnist", "mnist-test", "usps", "fashion-mnist"}, default="mnist"
+            Decides how often targets are refreshed.
+
+        **overrides
+            Parameters of the constructor.
+
+        Returns
+        -------
+        DECDAClustering
+
+        Raises
+        ------
+        ValueError
+            If the variant or data set is not one of the paper's.
+        """
+        variant = "ConvDEC-DA" if variant is None else variant
+        name = variant.removesuffix("-DA")
+        if name not in _PAPER_OPTIMIZERS:
+            names = [f"{name}{suffix}" for name in _PAPER_OPTIMIZERS for suffix in _DA]
+            raise ValueError(f"Got variant={variant!r}; expected one of {names}.")
+        dataset = "mnist" if dataset is None else dataset
+        if dataset not in _PAPER_UPDATE_INTERVALS:
+            raise ValueError(
+                f"Got dataset={dataset!r}; expected one of "
+                f"{list(_PAPER_UPDATE_INTERVALS)}."
+            )
+        network = "Conv" if name.startswith("Conv") else "Fc"
+        optimizer, learning_rate = _PAPER_OPTIMIZERS[name]
+        settings = {
+            "n_clusters": 10,
+            "objective": name.removeprefix(network).lower(),
+            **_PAPER_NETWORKS[network],
+            "augment_pretrain": name != variant,
+            "augment_finetune": name != variant,
+            "pretrain_epochs": 500,
+            "pretrain_schedule": "constant",
+            "optimizer": optimizer,
+            "learning_rate": learning_rate,
+            "schedule": "constant",
+            "max_iter": 20_000,
+            "update_interval": _PAPER_UPDATE_INTERVALS[dataset],
+            "shuffle": False,
+        }
+        return cls(**{**settings, **overrides})
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn an embedding and its clusters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
+            Vectors, grey images or colour images; or flat rows that ``image_shape``
+            says how to fold. uint8 is read as x / 255.
+
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, has the wrong shape, or has fewer distinct rows than
+            ``n_clusters``; if parameters do not suit it; or if training diverges.
+            The estimator is then left as it was.
+        """
+        del y
+        with restored_on_error(self):
+            X = self._check_X(X, reset=True)
+            self.n_iter_, self.history_, self.stop_reason_ = 0, {}, "max_iter"
+            with seeded(self.random_state, X.device) as random_state:
+                self._fit_network(X, random_state)
+            self._store_results(X)
+        return self
+
+    def _fit_network(self, X, random_state):
+        """Pretrain, find centres, finetune; Ctrl-C cuts any of it short."""
+        autoencoder = build_autoencoder(self.network, X.shape, self.latent_dim)
+        autoencoder.to(X.device)
+        with keeping_on_interrupt(self._interrupt):
+            self._pretrain(X, autoencoder)
+        Z = apply(autoencoder.encoder, X)
+        centers = None
+        with keeping_on_interrupt(self._interrupt):
+            centers = self._find_centers(Z, self.n_init, random_state)
+        if centers is None:
+            centers = self._find_centers(Z, 1, random_state)
+        self.network_ = ClusteringAutoencoder(
+            autoencoder, centers, losses.student_t_assignment
+        )
+        with keeping_on_interrupt(self._interrupt):
+            if self.stop_reason_ != "interrupted" and self.max_iter > 0:
+                self._finetune(X)
+                self._refit_decoder(X)
+
+    def _interrupt(self):
+        self.stop_reason_ = "interrupted"
+
+    def _pretrain(self, X, autoencoder):
+        """Teach the autoencoder to restore augmented samples (equation 8)."""
+        augment = self._augmentation(X, self.augment_pretrain)
+
+        def loss(rows):
+            x = augment(X[rows])
+            return {"loss": F.mse_loss(autoencoder(x), x)}
+
+        optimizer = make_optimizer(
+            self.pretrain_optimizer,
+            autoencoder.parameters(),
+            self.pretrain_learning_rate,
+        )
+        drop_last = self.augment_pretrain  # as Keras' generators of augmented images
+        n_steps = max(1, len(X) // self.batch_size)
+        if not drop_last:
+            n_steps = -(-len(X) // self.batch_size)
+        n_epochs = self.pretrain_epochs
+        if n_epochs == "auto":
+            n_epochs = -(-_AUTO_PRETRAIN_STEPS // n_steps)
+        scheduler = make_scheduler(self.pretrain_schedule, optimizer, n_epochs * n_steps)
+        with progress_bar(n_epochs, "pretraining", self.verbose, "epoch") as bar:
+            for _ in range(n_epochs):
+                one_pass = batches(
+                    len(X),
+                    self.batch_size,
+                    shuffle=True,
+                    drop_last=drop_last,
+                    device=X.device,
+                )
+                terms = train(
+                    loss,
+                    one_pass,
+                    module=autoencoder,
+                    optimizer=optimizer,
+                    scheduler=scheduler,
+                    autocast=autocast(self.precision, X.device),
+                )
+                record(self.history_, phase="pretrain", **terms)
+                bar.set_postfix(loss=terms["loss"], refresh=False)
+                bar.update()
+
+    def _augmentation(self, X, is_on):
+        return resolve_augmentation(self.augment if is_on else None, X.shape)
+
+    def _find_centers(self, Z, n_init, random_state):
+        """First centres of the clusters, as a tensor like Z."""
+        if isinstance(self.init, str):
+            if self.init == "ensemble":
+                raise ValueError(
+                    "Got init='ensemble', which this version does not offer yet; "
+                    "choose 'kmeans' or give an array of centres."
+                )
+            kmeans = KMeans(self.n_clusters, n_init=n_init, random_state=random_state)
+            centers = kmeans.fit(Z.cpu().numpy()).cluster_centers_
+        else:
+            centers = check_array(self.init, dtype=np.float32, input_name="init")
+            expected = (self.n_clusters, Z.shape[1])
+            if centers.shape != expected:
+                raise ValueError(
+                    f"Got init of shape {centers.shape}; expected {expected}, one "
+                    "centre of the embedding for each cluster."
+                )
+        return torch.tensor(centers, dtype=Z.dtype, device=Z.device)
+
+    def _finetune(self, X):
+        """Alternate targets from clean samples with steps on augmented ones."""
+        network = self.network_
+        # DCN's centres stay: moving them as well would let everything collapse
+        network.centers.requires_grad_(self.objective != "dcn")
+        trained = network.parameters()
+        if self.objective != "idec":
+            trained = [network.centers, *network.encoder.parameters()]
+        trained = [parameter for parameter in trained if parameter.requires_grad]
+        optimizer = make_optimizer(self.optimizer, trained, self.learning_rate)
+        scheduler = make_scheduler(self.schedule, optimizer, self.max_iter)
+        stream = endless_batches(
+            len(X), self.batch_size, shuffle=self.shuffle, device=X.device
+        )
+        labels = None
+        with progress_bar(self.max_iter, "finetuning", self.verbose, "step") as bar:
+            while self.n_iter_ < self.max_iter:
+                Q = self._assign(X)
+                labels, previous = Q.argmax(dim=1), labels
+                label_change = np.nan
+                if previous is not None:
+                    label_change = (labels != previous).float().mean().item()
+                if label_change < self.tol:
+                    self.stop_reason_ = "converged"
+                    break
+                n_steps = min(self.update_interval, self.max_iter - self.n_iter_)
+                terms = train(
+                    self._make_loss(X, Q, labels),
+                    islice(stream, n_steps),
+                    module=network,
+                    optimizer=optimizer,
+                    scheduler=scheduler,
+                    autocast=autocast(self.precision, X.device),
+                )
+                self.n_iter_ += n_steps
+                record(
+                    self.history_, phase="finetune", label_change=label_change, **terms
+                )
+                bar.set_postfix(loss=terms["loss"], refresh=False)
+                bar.update(n_steps)
+
+    def _make_loss(self, X, Q, labels):
+        """Loss of a batch of rows, given the targets that hold for all of them."""
+        network = self.network_
+        augment = self._augmentation(X, self.augment_finetune)
+        P = losses.target_distribution(Q)
+        if self.lloyd and self.objective == "dcn":
+            network.centers.data = _class_means(self._embed(X), labels, network.centers)
+
+        def dec(rows):
+            return {"loss": losses.kl_divergence(P[rows], network(augment(X[rows])))}
+
+        def idec(rows):
+            x = augment(X[rows])
+            Z = network.encoder(x)
+            reconstruction = F.mse_loss(network.decoder(Z), x)
+            Q = network.assignment(Z.float(), network.centers)
+            clustering = losses.kl_divergence(P[rows], Q)
+            loss = (
+                self.reconstruction_weight * reconstruction
+                + self.clustering_weight * clustering
+            )
+            return {
+                "loss": loss,
+                "reconstruction": reconstruction,
+                "clustering": clustering,
+            }
+
+        def dcn(rows):
+            Z = network.encoder(augment(X[rows])).float()
+            return {"loss": losses.kmeans_loss(Z, network.centers, labels[rows])}
+
+        return {"dec": dec, "idec": idec, "dcn": dcn}[self.objective]
+
+    def _refit_decoder(self, X):
+        """Let the decoder follow an encoder that was finetuned without it."""
+        if self.objective == "idec":
+            return
+        decoder = self.network_.decoder
+        Z = self._embed(X)
+        optimizer = make_optimizer("adam", decoder.parameters(), 1e-3)
+        stream = endless_batches(
+            len(X), self.batch_size, shuffle=True, device=X.device
+        )
+        terms = train(
+            lambda rows: {"loss": F.mse_loss(decoder(Z[rows]), X[rows])},
+            islice(stream, _DECODER_STEPS),
+            module=decoder,
+            optimizer=optimizer,
+            scheduler=make_scheduler("one-cycle", optimizer, _DECODER_STEPS),
+            autocast=autocast(self.precision, X.device),
+        )
+        record(self.history_, phase="decoder", **terms)
+
+    def _store_results(self, X):
+        """Attributes for users, all from the final network."""
+        self.labels_ = self._assign(X).argmax(dim=1).cpu().numpy()
+        self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
+        self._n_features_out = self.cluster_centers_.shape[1]
+
+
+def _class_means(Z, labels, centers):
+    """Means of the members of each cluster; empty ones keep their centre."""
+    members = F.one_hot(labels, len(centers)).to(Z.dtype)  # (n, k)
+    sizes = members.sum(dim=0)[:, None]
+    return torch.where(sizes > 0, members.T @ Z / sizes.clamp_min(1), centers)

@@ -1,0 +1,254 @@
+"""What an input may look like, and how it becomes batches for a network."""
+
+import warnings
+from math import prod
+
+import numpy as np
+import torch
+from sklearn.utils import check_array, gen_batches
+
+_CHANNEL_COUNTS = (1, 2, 3, 4)
+
+# Statistics are taken in float64, chunk by chunk, to keep copies of the data small.
+_ROWS_OF_A_CHUNK = 4096
+
+# Scaled values beyond this are outliers whose squares would leave float32.
+_LARGEST_VALUE = 1e6
+
+
+class Samples:
+    """Checked samples on a device; ``samples[rows]`` is a batch for a network.
+
+    Parameters
+    ----------
+    values : Tensor of shape (n_samples, n_features)
+        uint8, which stands for 256 steps from 0 to 1, or float32.
+
+    offset, scale : Tensor of shape (n_features,) or float
+        A batch is ``(values - offset) * scale``.
+
+    image_shape : tuple of int or None
+        ``(h, w)`` or ``(h, w, c)``, how rows fold into images.
+
+    device : torch.device
+        Where batches live; values that do not fit there stay where they are.
+    """
+
+    def __init__(self, values, offset, scale, image_shape, device):
+        self.values = _to_device_if_it_fits(values, device)
+        self.image_shape = image_shape
+        self.device = device
+        self._offset = offset.to(device)
+        self._scale = scale.to(device)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __getitem__(self, rows):
+        """Batch of shape (n_rows, c, h, w) or (n_rows, n_features), float32."""
+        batch = self.values.index_select(0, rows.to(self.values.device))
+        batch = batch.to(self.device, non_blocking=True)
+        batch = (batch.float() - self._offset) * self._scale
+        if self.image_shape is None:
+            return batch
+        height, width, n_channels = (*self.image_shape, 1)[:3]
+        images = batch.view(len(rows), height, width, n_channels)
+        return images.permute(0, 3, 1, 2)  # channels last in memory: faster
+
+    @property
+    def shape(self):
+        """Shape of one sample as a network sees it: (c, h, w) or (n_features,)."""
+        if self.image_shape is None:
+            return (self.values.shape[1],)
+        height, width, n_channels = (*self.image_shape, 1)[:3]
+        return (n_channels, height, width)
+
+
+def _to_device_if_it_fits(values, device):
+    """Move the data set once if it takes at most half of the device's free memory."""
+    if device.type == "cuda":
+        free_bytes, _ = torch.cuda.mem_get_info(device)
+        if values.nbytes > free_bytes / 2:
+            return values
+    return values.to(device)
+
+
+def check_rows(X, image_shape, estimator):
+    """Check an input and lay it out as rows.
+
+    Parameters
+    ----------
+    X : array-like or Tensor of shape (n, d), (n, h, w) or (n, h, w, c)
+        Finite real numbers of any dtype, or booleans.
+
+    image_shape : tuple of int or None
+        What the user says the rows fold into, if anything.
+
+    estimator : estimator
+        Named in error messages.
+
+    Returns
+    -------
+    rows : ndarray of shape (n, n_features)
+        Shares memory with X where it can.
+
+    image_shape : tuple of int or None
+        Shape of one image, None for vectors.
+
+    Raises
+    ------
+    ValueError
+        If X is not as described or does not agree with ``image_shape``.
+    """
+    if isinstance(X, torch.Tensor):
+        X = _tensor_to_array(X)
+    X = check_array(X, allow_nd=True, estimator=estimator, input_name="X")
+    if X.ndim > 2:
+        image_shape = _check_image_shape(X.shape, image_shape)
+    elif image_shape is not None:
+        image_shape = tuple(int(side) for side in image_shape)
+        if prod(image_shape) != X.shape[1]:
+            raise ValueError(
+                f"Got X of shape {X.shape}, whose rows do not fold into "
+                f"image_shape={image_shape}: expected {prod(image_shape)} columns."
+            )
+    return X.reshape(len(X), -1), image_shape
+
+
+def _tensor_to_array(X):
+    X = X.detach().cpu()
+    return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
+
+
+def _check_image_shape(shape, image_shape):
+    """Shape of one image of an array of images; agrees with what was asked for."""
+    found = shape[1:]
+    if len(found) > 3:
+        raise ValueError(
+            f"Got X of shape {shape}; expected (n, d) for vectors, (n, h, w) for grey "
+            "images or (n, h, w, c) for colour images."
+        )
+    if len(found) == 3 and found[2] not in _CHANNEL_COUNTS:
+        hint = ""
+        if found[0] in _CHANNEL_COUNTS:
+            hint = "; if channels come first, use np.moveaxis(X, 1, -1)"
+        raise ValueError(
+            f"Got X of shape {shape}, images of {found[2]} channels; expected "
+            f"(n, h, w, c) with 1 to 4 channels in the last axis{hint}."
+        )
+    if image_shape is not None and _with_channels(image_shape) != _with_channels(found):
+        raise ValueError(
+            f"Got X of shape {shape}; expected images of shape {tuple(image_shape)}."
+        )
+    return found
+
+
+def _with_channels(image_shape):
+    return (*image_shape, 1)[:3]
+
+
+def find_scaling(rows, image_shape):
+    """Choose the shift and factor that bring training data into a network's range.
+
+    Images, and vectors of a comparable size between 0 and 1, stay as they are. Other
+    images are stretched to [0, 1]; other vectors lose their mean and get an average
+    square of 1 (one factor for all columns: distances keep their proportions).
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+        uint8 stands for 256 steps from 0 to 1.
+
+    image_shape : tuple of int or None
+
+    Returns
+    -------
+    offset, scale : ndarray of shape (n_features,) or float
+        Network input is ``(x - offset) * scale``, in the units of X (with uint8
+        read as x / 255).
+    """
+    unit = 255.0 if rows.dtype == np.uint8 else 1.0
+    low, high = float(rows.min()) / unit, float(rows.max()) / unit
+    within_unit_range = low >= 0 and high <= 1
+    if image_shape is not None:
+        if within_unit_range and high >= 0.5:
+            return 0.0, 1.0
+        low = min(low, 0.0) if high > 0 else low
+        return low, _inverse(high - low)
+    largest = max(abs(low), abs(high)) or 1.0
+    mean, deviation = _moments(rows, unit * largest)
+    mean_square = deviation**2 + np.mean(mean**2)
+    if within_unit_range and largest * np.sqrt(mean_square) >= 0.1:
+        return 0.0, 1.0
+    return mean * largest, _inverse(deviation * largest)
+
+
+def _moments(rows, unit):
+    """Mean of each column and one standard deviation of all, in the given unit.
+
+    The unit is divided out first: squares of huge numbers leave even float64.
+    """
+    chunks = list(gen_batches(len(rows), _ROWS_OF_A_CHUNK))
+    mean = sum(np.divide(rows[chunk], unit, dtype=np.float64).sum(axis=0) for chunk in chunks) / len(rows)
+    squares = sum(np.square(np.divide(rows[chunk], unit, dtype=np.float64) - mean).sum() for chunk in chunks)
+    return mean, float(np.sqrt(squares / rows.size))
+
+
+def _inverse(spread):
+    """Reciprocal of a spread; constant data has none and keeps its scale."""
+    return 1.0 / spread if spread > 0 and np.isfinite(1.0 / spread) else 1.0
+
+
+def make_samples(rows, image_shape, offset, scale, device):
+    """Turn checked rows into :class:`Samples`.
+
+    uint8 stays uint8 and is scaled batch by batch; everything else becomes scaled
+    float32 once.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+
+    image_shape : tuple of int or None
+
+    offset, scale : ndarray of shape (n_features,) or float
+        As :func:`find_scaling` returns them.
+
+    device : torch.device
+
+    Returns
+    -------
+    Samples
+    """
+    if rows.dtype == np.uint8:
+        # (x / 255 - offset) * scale, as one subtraction and one product
+        offset, scale = np.multiply(offset, 255.0), np.divide(scale, 255.0)
+    else:
+        rows = _scaled_float32(rows, offset, scale)
+        offset, scale = 0.0, 1.0
+    return Samples(
+        _as_tensor(rows),
+        torch.as_tensor(offset, dtype=torch.float32),
+        torch.as_tensor(scale, dtype=torch.float32),
+        image_shape,
+        device,
+    )
+
+
+def _scaled_float32(rows, offset, scale):
+    """Scaled rows; without a copy where there is nothing to do."""
+    if np.any(offset != 0) or scale != 1:
+        # float64 until the end: columns may differ little from a large offset
+        rows = (rows.astype(np.float64, copy=False) - offset) * scale
+    if np.abs(rows).max(initial=0) > _LARGEST_VALUE:
+        rows = np.clip(rows, -_LARGEST_VALUE, _LARGEST_VALUE)
+    return rows.astype(np.float32, copy=False)
+
+
+def _as_tensor(rows):
+    """Tensor of an array in native byte order, sharing its memory where it can."""
+    rows = np.ascontiguousarray(rows.astype(rows.dtype.newbyteorder("="), copy=False))
+    with warnings.catch_warnings():
+        # samples are only ever read, so a read-only array is as good as any
+        warnings.filterwarnings("ignore", message="The given NumPy array is not writ")
+        return torch.from_numpy(rows)

@@ -1,0 +1,247 @@
+"""The training loop and the prediction pass; nothing here knows any model."""
+
+import math
+import time
+import warnings
+from contextlib import contextmanager, nullcontext
+
+import torch
+from tqdm.auto import tqdm
+
+# Rows of one prediction pass. It never varies: results of a matrix product depend
+# on its shape in the last digits, and predictions shall not depend on company.
+_ROWS_OF_A_PASS = 256
+
+
+class DivergedError(ValueError, FloatingPointError):
+    """Training left the finite numbers."""
+
+
+def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
+    """Yield the row indices of one pass over the data.
+
+    Parameters
+    ----------
+    n_rows, batch_size : int
+        The last batch holds what is left over, and is never empty.
+
+    shuffle : bool
+        Whether to draw a new order rather than to go from first to last.
+
+    drop_last : bool, default=False
+        Whether to leave out the last batch where it is smaller, unless it is all
+        there is.
+
+    device : torch.device, default=None
+        Where the indices live.
+
+    Yields
+    ------
+    LongTensor of shape (n_rows_of_batch,)
+    """
+    order = torch.randperm(n_rows) if shuffle else torch.arange(n_rows)
+    order = order.to(device)
+    end = n_rows
+    if drop_last and n_rows >= batch_size:
+        end -= n_rows % batch_size
+    for start in range(0, end, batch_size):
+        yield order[start : min(start + batch_size, end)]
+
+
+def endless_batches(n_rows, batch_size, *, shuffle, device=None):
+    """Yield the batches of one pass after another, for ever."""
+    while True:
+        yield from batches(n_rows, batch_size, shuffle=shuffle, device=device)
+
+
+def make_optimizer(name, parameters, learning_rate):
+    """Build an optimiser by name, with the settings of the methods' papers.
+
+    Parameters
+    ----------
+    name : {"sgd", "adam"}
+        ``"sgd"`` has a momentum of 0.9; ``"adam"`` has Keras' epsilon, 1e-7.
+
+    parameters : iterable of Parameter
+
+    learning_rate : float
+
+    Returns
+    -------
+    Optimizer
+    """
+    if name == "sgd":
+        return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, fused=True)
+    return torch.optim.Adam(parameters, lr=learning_rate, eps=1e-7, fused=True)
+
+
+def make_scheduler(name, optimizer, n_steps):
+    """Build a learning-rate schedule by name.
+
+    Parameters
+    ----------
+    name : {"constant", "one-cycle"}
+        ``"one-cycle"`` climbs to the optimiser's learning rate over the first
+        fifth of the steps and falls to nearly zero by the last one.
+
+    optimizer : Optimizer
+
+    n_steps : int
+        How many steps the schedule lasts.
+
+    Returns
+    -------
+    LRScheduler or None
+        None for the constant one.
+    """
+    if name == "constant" or n_steps < 2:
+        return None
+    return torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        max_lr=[group["lr"] for group in optimizer.param_groups],
+        total_steps=n_steps,
+        pct_start=0.2,
+        cycle_momentum=False,
+    )
+
+
+def train(loss, steps, *, module, optimizer, scheduler=None, autocast=None):
+    """Take one gradient step for each batch of row indices.
+
+    Parameters
+    ----------
+    loss : callable
+        Maps the row indices of a batch to a dict of scalar tensors, each the mean
+        over its rows. Its entry ``"loss"`` is minimised; the others are recorded.
+
+    steps : iterable of LongTensor of shape (n_rows,)
+        One pass over the data, or any part of an endless stream of passes.
+
+    module : Module
+        Put into training mode.
+
+    optimizer : Optimizer
+        Holds what is optimised and how.
+
+    scheduler : LRScheduler, default=None
+        Moved on after every step.
+
+    autocast : context manager, default=None
+        Reusable; the losses are computed in it.
+
+    Returns
+    -------
+    dict of str to float
+        The mean of each term over all rows, and the ``"seconds"`` it all took.
+
+    Raises
+    ------
+    DivergedError
+        If a term is not finite.
+    """
+    module.train()
+    autocast = nullcontext() if autocast is None else autocast
+    start = time.perf_counter()
+    totals, n_rows = None, 0
+    for rows in steps:
+        with autocast:
+            terms = loss(rows)
+        optimizer.zero_grad()
+        terms["loss"].backward()
+        optimizer.step()
+        if scheduler is not None:
+            scheduler.step()
+        # summed on the device: no step waits for a number to arrive here
+        batch_terms = torch.stack([term.detach().float() for term in terms.values()])
+        batch_totals = batch_terms * len(rows)
+        totals = batch_totals if totals is None else totals + batch_totals
+        n_rows += len(rows)
+    means = dict(zip(terms, (totals / n_rows).tolist(), strict=True))
+    _check_finite(means, optimizer)
+    return {**means, "seconds": time.perf_counter() - start}
+
+
+def _check_finite(means, optimizer):
+    if all(math.isfinite(mean) for mean in means.values()):
+        return
+    learning_rate = optimizer.param_groups[0]["lr"]
+    raise DivergedError(
+        f"Training diverged: the loss became {means['loss']} at a learning rate of "
+        f"{learning_rate:g}; lower the learning rate or scale X to a smaller range."
+    )
+
+
+@torch.no_grad()
+def apply(module, X):
+    """Outputs of ``module`` in evaluation mode for every row of X, in order.
+
+    Parameters
+    ----------
+    module : Module
+
+    X : Samples or Tensor
+        ``X[rows]`` is a batch for the module.
+
+    Returns
+    -------
+    Tensor of shape (n_rows, ...)
+        On the module's device. A row's values do not depend on the other rows.
+
+    Raises
+    ------
+    DivergedError
+        If a value is not finite.
+    """
+    module.eval()
+    n_rows = len(X)
+    offsets = torch.arange(_ROWS_OF_A_PASS, device=X.device)
+    outputs = []
+    for start in range(0, n_rows, _ROWS_OF_A_PASS):
+        # the last pass is filled up with the last row
+        rows = (offsets + start).clamp_max(n_rows - 1)
+        outputs.append(module(X[rows])[: n_rows - start])
+    outputs = torch.cat(outputs)
+    if not outputs.isfinite().all():
+        raise DivergedError(
+            "The network's outputs are not finite: training diverged; lower the "
+            "learning rate or scale X to a smaller range."
+        )
+    return outputs
+
+
+def record(history, **entry):
+    """Append one entry to a history, a dict of lists of equal lengths.
+
+    What an entry leaves out is filled with NaN.
+    """
+    n_entries = len(next(iter(history.values()), ()))
+    for name in entry.keys() - history.keys():
+        history[name] = [math.nan] * n_entries
+    for name, values in history.items():
+        values.append(entry.get(name, math.nan))
+
+
+@contextmanager
+def progress_bar(total, description, verbose, unit):
+    """Yield a progress bar, silent unless ``verbose``."""
+    with tqdm(total=total, desc=description, unit=unit, disable=not verbose) as bar:
+        yield bar
+
+
+@contextmanager
+def keeping_on_interrupt(on_interrupt):
+    """End the block, not the program, when the user presses Ctrl-C.
+
+    Parameters
+    ----------
+    on_interrupt : callable
+        Called without arguments if that happened.
+    """
+    try:
+        yield
+    except KeyboardInterrupt:
+        on_interrupt()
+        warnings.warn(
+            "Training was interrupted; the model is kept as it was at that moment.",
+            stacklevel=3,
+        )

@@ -1,0 +1,179 @@
+"""Augmentations: batches to batches of the same shape, on the batch's device.
+
+Random numbers come from PyTorch's generator, so a seeded fit repeats them. Bind
+other settings with :func:`functools.partial`, which can be pickled.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+__all__ = ["gaussian_noise", "random_affine", "random_masking", "warp_affine"]
+
+
+def random_affine(
+    images: Tensor,
+    *,
+    shift: float = 0.1,
+    rotation: float = 10.0,
+    scale: float = 0.0,
+    shear: float = 0.0,
+    flip: float = 0.0,
+) -> Tensor:
+    """Shift, turn, stretch, shear and flip every image by a draw of its own.
+
+    The defaults are those of the code of [1]_. All of it is one interpolation.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n_samples, n_channels, height, width)
+        Images, floating point.
+
+    shift : float, default=0.1
+        Largest shift along each axis, as a share of the image's side.
+
+    rotation : float, default=10.0
+        Largest angle in degrees, either way.
+
+    scale : float, default=0.0
+        Each axis is stretched by its own factor from 1 - scale to 1 + scale,
+        less than 1.
+
+    shear : float, default=0.0
+        Largest shift of a row relative to its neighbour, in pixels, either way.
+
+    flip : float, default=0.0
+        Probability of a left-right flip.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_channels, height, width)
+
+    References
+    ----------
+    .. [1] Guo, Zhu, Liu, Yin, "Deep embedded clustering with data augmentation",
+       ACML 2018.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from functools import partial
+    >>> from skdeepcluster.augment import random_affine
+    >>> augment = partial(random_affine, shift=0.05, rotation=15, flip=0.5)
+    >>> augment(torch.rand(4, 3, 16, 16)).shape
+    torch.Size([4, 3, 16, 16])
+    """
+    n_samples, _, height, width = images.shape
+
+    def draw(largest, *shape):
+        uniform = torch.rand(n_samples, *shape, device=images.device)
+        return (2 * uniform - 1) * largest
+
+    sides = torch.tensor([height, width], device=images.device)
+    translation = draw(shift, 2) * sides
+    matrix = _rotation(draw(math.radians(rotation)))
+    if shear > 0:
+        matrix = _multiply(matrix, _shear(draw(shear)))
+    if scale > 0:
+        matrix = matrix * (1 + draw(scale, 1, 2))
+    if flip > 0:
+        flipped = torch.rand(n_samples, device=images.device) < flip
+        matrix[:, :, 1] *= 1 - 2 * flipped[:, None].float()
+    return warp_affine(images, matrix, translation)
+
+
+def _rotation(angles):
+    cos, sin = angles.cos(), angles.sin()
+    return torch.stack([cos, -sin, sin, cos], dim=1).view(-1, 2, 2)
+
+
+def _shear(slopes):
+    one, zero = torch.ones_like(slopes), torch.zeros_like(slopes)
+    return torch.stack([one, zero, slopes, one], dim=1).view(-1, 2, 2)
+
+
+def _multiply(A, B):
+    """Batched 2 x 2 product; written out since autocast would round a matmul."""
+    return (A[:, :, :, None] * B[:, None, :, :]).sum(dim=2)
+
+
+def warp_affine(images: Tensor, matrix: Tensor, translation: Tensor) -> Tensor:
+    """Resample every image at affinely mapped coordinates.
+
+    The output pixel at o = (row, column) reads the input at
+    ``matrix @ (o - center + translation) + center``: bilinear, with the border's
+    values beyond the border.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n_samples, n_channels, height, width)
+        Images, floating point.
+
+    matrix : Tensor of shape (n_samples, 2, 2)
+        Linear part, rows and columns in the order (row, column).
+
+    translation : Tensor of shape (n_samples, 2)
+        In pixels.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_channels, height, width)
+    """
+    _, _, height, width = images.shape
+    rows = torch.arange(height, device=images.device) - (height - 1) / 2
+    columns = torch.arange(width, device=images.device) - (width - 1) / 2
+    # offsets from the centre, (n, height, 1) and (n, 1, width)
+    rows = (rows + translation[:, :1])[:, :, None]
+    columns = (columns + translation[:, 1:])[:, None, :]
+    matrix = matrix[:, :, :, None, None]  # (n, 2, 2, 1, 1)
+    # grid_sample wants x, then y, with the outer edges of the image at -1 and 1
+    x = (matrix[:, 1, 0] * rows + matrix[:, 1, 1] * columns) * (2 / width)
+    y = (matrix[:, 0, 0] * rows + matrix[:, 0, 1] * columns) * (2 / height)
+    grid = torch.stack([x, y], dim=3)  # (n, height, width, 2)
+    return F.grid_sample(
+        images, grid.to(images.dtype), padding_mode="border", align_corners=False
+    )
+
+
+def gaussian_noise(X: Tensor, *, std: float = 0.1) -> Tensor:
+    """Add independent normal noise to every value.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, ...)
+        A batch, floating point.
+
+    std : float, default=0.1
+        Standard deviation of the noise. Estimators scale their input first: to
+        [0, 1], or to a mean square of 1.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, ...)
+    """
+    return X + std * torch.randn_like(X)
+
+
+def random_masking(X: Tensor, *, probability: float = 0.1) -> Tensor:
+    """Replace values by those of another row, feature by feature.
+
+    A masked value is what the same feature has in some other sample of the batch,
+    so every feature keeps its distribution.
+
+    Parameters
+    ----------
+    X : Tensor of shape (n_samples, n_features)
+        A batch, floating point.
+
+    probability : float, default=0.1
+        Share of values to replace, from 0 to 1.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_features)
+    """
+    donors = torch.randint(len(X), X.shape, device=X.device)
+    masked = torch.rand(X.shape, device=X.device) < probability
+    return torch.where(masked, X.gather(0, donors), X)
