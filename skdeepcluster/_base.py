@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdeepcluster import augment
 from skdeepcluster._device import resolve_device
-from skdeepcluster._images import check_rows, find_scaling, make_samples
+from skdeepcluster._images import check_fold, check_samples, find_scaling, make_samples
 from skdeepcluster._training import apply
 from skdeepcluster.networks import ConvolutionalAutoencoder, DenseAutoencoder
 
@@ -113,14 +113,16 @@ class BaseDeepClustering(
         """Check an input and bring it to the device, scaled as in ``fit``."""
         device = resolve_device(self.device)
         image_shape = self.image_shape if reset else self.image_shape_
-        rows, image_shape = check_rows(X, image_shape, self)
+        checked, image_shape = check_samples(X, image_shape, self)
+        rows = checked.reshape(len(checked), -1)
         # a frame has names to compare; images have as many features as pixels
         named = X if hasattr(X, "columns") else rows
         validate_data(self, named, reset=reset, skip_check_array=True)
         if reset:
+            check_fold(rows, image_shape)
             check_enough_distinct(rows, self.n_clusters)
             self.image_shape_ = image_shape
-            self._keeps_images = np.ndim(X) > 2
+            self._keeps_images = checked.ndim > 2
             self._offset, self._scale = find_scaling(rows, image_shape)
         return make_samples(rows, self.image_shape_, self._offset, self._scale, device)
 

@@ -1,6 +1,7 @@
 """Deep embedded clustering with data augmentation (DEC-DA)."""
 
 from itertools import islice
+from math import ceil, prod
 from numbers import Integral, Real
 
 import numpy as np
@@ -33,12 +34,15 @@ from skdeepcluster._training import (
 )
 from skdeepcluster.networks import ClusteringAutoencoder
 
-# Steps of pretraining that pretrain_epochs="auto" amounts to, whatever n_samples.
-_AUTO_PRETRAIN_STEPS = 3000
+# What "auto" budgets amount to: as many steps for large data as for 2,000 samples.
+_AUTO_STEPS = 3000
+_AUTO_STEPS_PER_SAMPLE = 1.5
 
-# Steps in which the decoder catches up with an encoder that moved without it.
+# Steps in which the decoder catches up with an encoder that moved without it, at
+# most: it gets no more than it got in pretraining.
 _DECODER_STEPS = 300
 
+_AUTO = StrOptions({"auto"})
 _OPTIMIZER = StrOptions({"adam", "sgd"})
 _SCHEDULE = StrOptions({"constant", "one-cycle"})
 _POSITIVE = Interval(Real, 0, None, closed="neither")
@@ -84,18 +88,15 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         "augment_finetune": ["boolean"],
         "init": [StrOptions({"kmeans", "ensemble"}), "array-like"],
         "n_init": [Interval(Integral, 1, None, closed="left")],
-        "pretrain_epochs": [
-            Interval(Integral, 0, None, closed="left"),
-            StrOptions({"auto"}),
-        ],
+        "pretrain_epochs": [Interval(Integral, 0, None, closed="left"), _AUTO],
         "pretrain_optimizer": [_OPTIMIZER],
         "pretrain_learning_rate": [_POSITIVE],
         "pretrain_schedule": [_SCHEDULE],
         "optimizer": [_OPTIMIZER],
         "learning_rate": [_POSITIVE],
         "schedule": [_SCHEDULE],
-        "max_iter": [Interval(Integral, 0, None, closed="left")],
-        "update_interval": [Interval(Integral, 1, None, closed="left")],
+        "max_iter": [Interval(Integral, 0, None, closed="left"), _AUTO],
+        "update_interval": [Interval(Integral, 1, None, closed="left"), _AUTO],
         "tol": [Interval(Real, 0, 1, closed="both")],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "clustering_weight": [Interval(Real, 0, None, closed="left")],
@@ -123,8 +124,8 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         optimizer="adam",
         learning_rate=1e-3,
         schedule="constant",
-        max_iter=2000,
-        update_interval=100,
+        max_iter="auto",
+        update_interval="auto",
         tol=1e-3,
         reconstruction_weight=1.0,
         clustering_weight=0.1,
@@ -271,7 +272,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
             autoencoder, centers, losses.student_t_assignment
         )
         with keeping_on_interrupt(self._interrupt):
-            if self.stop_reason_ != "interrupted" and self.max_iter > 0:
+            if self.stop_reason_ != "interrupted":
                 self._finetune(X)
                 self._refit_decoder(X)
 
@@ -291,13 +292,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
             autoencoder.parameters(),
             self.pretrain_learning_rate,
         )
-        drop_last = self.augment_pretrain  # as Keras' generators of augmented images
-        n_steps = max(1, len(X) // self.batch_size)
-        if not drop_last:
-            n_steps = -(-len(X) // self.batch_size)
-        n_epochs = self.pretrain_epochs
-        if n_epochs == "auto":
-            n_epochs = -(-_AUTO_PRETRAIN_STEPS // n_steps)
+        n_epochs, n_steps = self._plan_pretraining(len(X))
         scheduler = make_scheduler(self.pretrain_schedule, optimizer, n_epochs * n_steps)
         with progress_bar(n_epochs, "pretraining", self.verbose, "epoch") as bar:
             for _ in range(n_epochs):
@@ -305,7 +300,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
                     len(X),
                     self.batch_size,
                     shuffle=True,
-                    drop_last=drop_last,
+                    drop_last=self.augment_pretrain,
                     device=X.device,
                 )
                 terms = train(
@@ -319,6 +314,24 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
                 record(self.history_, phase="pretrain", **terms)
                 bar.set_postfix(loss=terms["loss"], refresh=False)
                 bar.update()
+
+    def _plan_pretraining(self, n_samples):
+        """Number of epochs, and of steps in each of them."""
+        n_steps = n_samples / self.batch_size
+        # Keras' generators of augmented images leave out the incomplete last batch
+        n_steps = max(1, int(n_steps)) if self.augment_pretrain else ceil(n_steps)
+        if self.pretrain_epochs == "auto":
+            return ceil(_auto_steps(n_samples) / n_steps), n_steps
+        return self.pretrain_epochs, n_steps
+
+    def _plan_finetuning(self, n_samples):
+        """Number of steps in all, and between two refreshments of the targets."""
+        max_iter, update_interval = self.max_iter, self.update_interval
+        if max_iter == "auto":
+            max_iter = _auto_steps(n_samples)
+        if update_interval == "auto":  # the paper's are half a pass to three quarters
+            update_interval = ceil(n_samples / (2 * self.batch_size))
+        return max_iter, update_interval
 
     def _augmentation(self, X, is_on):
         return resolve_augmentation(self.augment if is_on else None, X.shape)
@@ -353,13 +366,14 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
             trained = [network.centers, *network.encoder.parameters()]
         trained = [parameter for parameter in trained if parameter.requires_grad]
         optimizer = make_optimizer(self.optimizer, trained, self.learning_rate)
-        scheduler = make_scheduler(self.schedule, optimizer, self.max_iter)
+        max_iter, update_interval = self._plan_finetuning(len(X))
+        scheduler = make_scheduler(self.schedule, optimizer, max_iter)
         stream = endless_batches(
             len(X), self.batch_size, shuffle=self.shuffle, device=X.device
         )
         labels = None
-        with progress_bar(self.max_iter, "finetuning", self.verbose, "step") as bar:
-            while self.n_iter_ < self.max_iter:
+        with progress_bar(max_iter, "finetuning", self.verbose, "step") as bar:
+            while self.n_iter_ < max_iter:
                 Q = self._assign(X)
                 labels, previous = Q.argmax(dim=1), labels
                 label_change = np.nan
@@ -368,7 +382,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
                 if label_change < self.tol:
                     self.stop_reason_ = "converged"
                     break
-                n_steps = min(self.update_interval, self.max_iter - self.n_iter_)
+                n_steps = min(update_interval, max_iter - self.n_iter_)
                 terms = train(
                     self._make_loss(X, Q, labels),
                     islice(stream, n_steps),
@@ -419,7 +433,8 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _refit_decoder(self, X):
         """Let the decoder follow an encoder that was finetuned without it."""
-        if self.objective == "idec":
+        n_steps = min(_DECODER_STEPS, prod(self._plan_pretraining(len(X))))
+        if self.objective == "idec" or self.n_iter_ == 0 or n_steps == 0:
             return
         decoder = self.network_.decoder
         Z = self._embed(X)
@@ -429,10 +444,10 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         )
         terms = train(
             lambda rows: {"loss": F.mse_loss(decoder(Z[rows]), X[rows])},
-            islice(stream, _DECODER_STEPS),
+            islice(stream, n_steps),
             module=decoder,
             optimizer=optimizer,
-            scheduler=make_scheduler("one-cycle", optimizer, _DECODER_STEPS),
+            scheduler=make_scheduler("one-cycle", optimizer, n_steps),
             autocast=autocast(self.precision, X.device),
         )
         record(self.history_, phase="decoder", **terms)
@@ -442,6 +457,10 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         self.labels_ = self._assign(X).argmax(dim=1).cpu().numpy()
         self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
         self._n_features_out = self.cluster_centers_.shape[1]
+
+
+def _auto_steps(n_samples):
+    return min(_AUTO_STEPS, ceil(_AUTO_STEPS_PER_SAMPLE * n_samples))
 
 
 def _class_means(Z, labels, centers):

@@ -2,6 +2,7 @@
 
 import warnings
 from math import prod
+from numbers import Integral
 
 import numpy as np
 import torch
@@ -73,8 +74,8 @@ def _to_device_if_it_fits(values, device):
     return values.to(device)
 
 
-def check_rows(X, image_shape, estimator):
-    """Check an input and lay it out as rows.
+def check_samples(X, image_shape, estimator):
+    """Check an input's values and shape.
 
     Parameters
     ----------
@@ -89,8 +90,8 @@ def check_rows(X, image_shape, estimator):
 
     Returns
     -------
-    rows : ndarray of shape (n, n_features)
-        Shares memory with X where it can.
+    X : ndarray of the same shape
+        Shares memory with the input where it can.
 
     image_shape : tuple of int or None
         Shape of one image, None for vectors.
@@ -98,21 +99,45 @@ def check_rows(X, image_shape, estimator):
     Raises
     ------
     ValueError
-        If X is not as described or does not agree with ``image_shape``.
+        If X is not as described, or holds images that are not of ``image_shape``.
     """
     if isinstance(X, torch.Tensor):
         X = _tensor_to_array(X)
     X = check_array(X, allow_nd=True, estimator=estimator, input_name="X")
+    if image_shape is not None:
+        image_shape = _check_sides(image_shape)
     if X.ndim > 2:
         image_shape = _check_image_shape(X.shape, image_shape)
-    elif image_shape is not None:
-        image_shape = tuple(int(side) for side in image_shape)
-        if prod(image_shape) != X.shape[1]:
-            raise ValueError(
-                f"Got X of shape {X.shape}, whose rows do not fold into "
-                f"image_shape={image_shape}: expected {prod(image_shape)} columns."
-            )
-    return X.reshape(len(X), -1), image_shape
+    return X, image_shape
+
+
+def check_fold(rows, image_shape):
+    """Raise unless rows fold into images of the given shape, if any.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n, n_features)
+
+    image_shape : tuple of int or None
+    """
+    if image_shape is not None and prod(image_shape) != rows.shape[1]:
+        raise ValueError(
+            f"Got X of shape {rows.shape}, whose rows do not fold into "
+            f"image_shape={image_shape}: expected {prod(image_shape)} columns."
+        )
+
+
+def _check_sides(image_shape):
+    """Image shape as a tuple of two or three positive integers."""
+    sides = tuple(image_shape)
+    if len(sides) not in (2, 3) or not all(
+        isinstance(side, Integral) and side > 0 for side in sides
+    ):
+        raise ValueError(
+            f"Got image_shape={image_shape!r}; expected (h, w) for grey images or "
+            "(h, w, c) for colour images, in whole pixels."
+        )
+    return tuple(int(side) for side in sides)
 
 
 def _tensor_to_array(X):

@@ -1,0 +1,23 @@
+import os
+
+# Before SciPy is imported: one of scikit-learn's checks is skipped without it.
+os.environ.setdefault("SCIPY_ARRAY_API", "1")
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+# Figures are drawn to files or not at all.
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+
+@pytest.fixture(scope="session")
+def digits():
+    """300 images of shape (8, 8), float32 in [0, 1]."""
+    return (load_digits().images[:300] / 16).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def noise():
+    """Vectors without any structure: labels still move when training ends."""
+    return np.random.default_rng(0).normal(size=(150, 6))

@@ -1,0 +1,434 @@
+"""Promises that every deep estimator keeps: one matrix, estimator by property."""
+
+import pickle
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdeepcluster import DECDAClustering
+from skdeepcluster.metrics import accuracy_scorer
+
+QUICK = {"pretrain_epochs": 2, "max_iter": 6, "update_interval": 2, "tol": 0.0}
+DECDA = DECDAClustering(4, **QUICK, n_init=2, batch_size=64, random_state=0)
+
+# A new estimator joins here, quick and with a random_state.
+ESTIMATORS = {
+    "dec": DECDA,
+    "idec": clone(DECDA).set_params(objective="idec"),
+    "dcn": clone(DECDA).set_params(objective="dcn"),
+}
+
+
+@pytest.fixture(params=ESTIMATORS)
+def estimator(request):
+    return clone(ESTIMATORS[request.param])
+
+
+def spoil(X):
+    """An array with a missing value."""
+    X = np.array(X, dtype=float)
+    X.flat[3] = np.nan
+    return X
+
+
+# --- results agree with one another ---------------------------------------------
+
+
+def test_labels_are_what_predict_says_where_labels_still_move(estimator, noise):
+    estimator.fit(noise)
+    assert len(np.unique(estimator.labels_)) > 1
+    np.testing.assert_array_equal(estimator.labels_, estimator.predict(noise))
+
+
+def test_labels_are_what_predict_says_on_images(estimator, digits):
+    labels = estimator.fit_predict(digits)
+    np.testing.assert_array_equal(labels, estimator.labels_)
+    np.testing.assert_array_equal(labels, estimator.predict(digits))
+
+
+def test_probabilities(estimator, digits):
+    probabilities = estimator.fit(digits).predict_proba(digits)
+    assert probabilities.shape == (len(digits), 4)
+    assert probabilities.dtype == np.float32
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    assert probabilities.min() >= 0
+    np.testing.assert_array_equal(probabilities.argmax(axis=1), estimator.labels_)
+
+
+def test_embedding(estimator, digits):
+    Z = estimator.fit(digits).transform(digits)
+    assert Z.shape == (len(digits), 10)
+    assert Z.dtype == np.float32
+    np.testing.assert_array_equal(Z, clone(estimator).fit_transform(digits))
+    names = estimator.get_feature_names_out()
+    assert len(names) == 10
+    assert names[0] == type(estimator).__name__.lower() + "0"
+
+
+def test_predictions_do_not_depend_on_company_or_order(estimator, digits):
+    estimator.fit(digits)
+    order = np.random.default_rng(0).permutation(len(digits))
+    for method in (estimator.transform, estimator.predict_proba):
+        whole = method(digits)
+        np.testing.assert_array_equal(method(digits[order]), whole[order])
+        np.testing.assert_array_equal(method(digits[7:8]), whole[7:8])
+        estimator.set_params(batch_size=3)
+        np.testing.assert_array_equal(method(digits), whole)
+
+
+def test_centers_and_inverse_transform(estimator, digits):
+    estimator.fit(digits)
+    assert estimator.cluster_centers_.shape == (4, 10)
+    prototypes = estimator.inverse_transform(estimator.cluster_centers_)
+    assert prototypes.shape == (4, 8, 8)
+    assert prototypes.dtype == np.float32
+    flat = clone(estimator).set_params(image_shape=(8, 8))
+    flat.fit(digits.reshape(len(digits), -1))
+    np.testing.assert_array_equal(
+        flat.inverse_transform(flat.cluster_centers_), prototypes.reshape(4, 64)
+    )
+
+
+def test_fitted_attributes(estimator, digits):
+    estimator.fit(digits)
+    assert estimator.n_features_in_ == 64
+    assert estimator.image_shape_ == (8, 8)
+    assert isinstance(estimator.network_, torch.nn.Module)
+    assert estimator.stop_reason_ == "max_iter"
+    assert estimator.n_iter_ == 6
+    history = estimator.history_
+    assert {len(values) for values in history.values()} == {len(history["phase"])}
+    assert {"phase", "loss", "seconds", "label_change"} <= set(history)
+    finetuned = np.array(history["phase"]) == "finetune"
+    assert finetuned.sum() == 3
+    assert np.isfinite(np.array(history["label_change"])[finetuned][1:]).all()
+    assert np.isfinite(history["loss"]).all()
+    assert estimator.fit(np.asarray(digits).reshape(-1, 64)).image_shape_ is None
+
+
+# --- seeds ------------------------------------------------------------------------
+
+
+def test_same_seed_same_result_whatever_ran_before(estimator, digits):
+    first = estimator.fit(digits).transform(digits)
+    torch.manual_seed(123)
+    torch.rand(7)
+    np.random.seed(5)  # noqa: NPY002
+    again = clone(estimator).fit(digits)
+    np.testing.assert_array_equal(again.transform(digits), first)
+    other = clone(estimator).set_params(random_state=1).fit(digits)
+    assert not np.array_equal(other.transform(digits), first)
+
+
+@pytest.mark.parametrize("random_state", [0, None])
+def test_generators_of_the_caller_are_left_alone(estimator, digits, random_state):
+    estimator.set_params(random_state=random_state)
+    torch.manual_seed(0)
+    np.random.seed(0)  # noqa: NPY002
+    torch_state = torch.get_rng_state()
+    numpy_state = np.random.get_state()[1].copy()  # noqa: NPY002
+    estimator.fit(digits).predict(digits)
+    assert torch.equal(torch.get_rng_state(), torch_state)
+    np.testing.assert_array_equal(np.random.get_state()[1], numpy_state)  # noqa: NPY002
+
+
+def test_same_seed_same_result_in_threads(estimator, digits):
+    alone = estimator.fit(digits).transform(digits)
+    together = joblib.Parallel(n_jobs=2, backend="threading")(
+        joblib.delayed(lambda: clone(estimator).fit(digits).transform(digits))()
+        for _ in range(2)
+    )
+    for Z in together:
+        np.testing.assert_array_equal(Z, alone)
+
+
+# --- containers and dtypes ---------------------------------------------------------
+
+
+def as_memmap(X, path):
+    X.tofile(path)
+    return np.memmap(path, dtype=X.dtype, mode="r", shape=X.shape)
+
+
+CONTAINERS = {
+    "list": lambda X, path: X.tolist(),
+    "tensor": lambda X, path: torch.tensor(X),
+    "tensor in a graph": lambda X, path: torch.tensor(X, requires_grad=True),
+    "memmap": as_memmap,
+    "Fortran order": lambda X, path: np.asfortranarray(X),
+    "big-endian": lambda X, path: X.astype(">f4"),
+    "float64": lambda X, path: X.astype(np.float64),
+    "strided": lambda X, path: np.repeat(X, 2, axis=0)[::2],
+}
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_containers_make_no_difference(estimator, digits, container, tmp_path):
+    expected = estimator.fit(digits).transform(digits)
+    X = CONTAINERS[container](digits, tmp_path / "X")
+    again = clone(estimator).fit(X)
+    np.testing.assert_array_equal(again.transform(X), expected)
+    np.testing.assert_array_equal(again.labels_, estimator.labels_)
+
+
+def test_frames_keep_their_names(estimator, noise):
+    frame = pd.DataFrame(noise, columns=list("abcdef"))
+    labels = estimator.fit(frame).labels_
+    assert list(estimator.feature_names_in_) == list("abcdef")
+    np.testing.assert_array_equal(clone(estimator).fit(noise).labels_, labels)
+    with pytest.raises(ValueError, match="feature names"):
+        estimator.predict(frame[list("fedcba")])
+
+
+def test_uint8_and_float_are_the_same_images(estimator, digits):
+    levels = np.round(digits * 255).astype(np.uint8)
+    as_uint8 = estimator.fit(levels)
+    as_float = clone(estimator).fit(levels / 255)
+    np.testing.assert_array_equal(as_uint8.labels_, as_float.labels_)
+    np.testing.assert_array_equal(as_uint8.predict(levels / 255), as_uint8.labels_)
+    np.testing.assert_array_equal(as_float.predict(levels), as_float.labels_)
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float16, np.uint16, bool])
+def test_every_real_dtype_works(estimator, digits, dtype):
+    X = (digits * 16).astype(dtype)
+    labels = estimator.fit(X).labels_
+    np.testing.assert_array_equal(estimator.predict(X), labels)
+
+
+def test_images_and_flat_rows_are_interchangeable(estimator, digits):
+    rows = digits.reshape(len(digits), -1)
+    on_images = clone(estimator).fit(digits)
+    np.testing.assert_array_equal(on_images.predict(rows), on_images.labels_)
+    folded = clone(estimator).set_params(image_shape=(8, 8)).fit(rows)
+    np.testing.assert_array_equal(folded.labels_, on_images.labels_)
+    np.testing.assert_array_equal(folded.predict(digits), folded.labels_)
+    on_rows = clone(estimator).fit(rows)
+    np.testing.assert_array_equal(on_rows.predict(digits), on_rows.labels_)
+
+
+def test_color_images(estimator, digits):
+    X = np.stack([digits, 1 - digits, digits[:, ::-1]], axis=3)
+    estimator.fit(X)
+    assert estimator.image_shape_ == (8, 8, 3)
+    np.testing.assert_array_equal(estimator.predict(X), estimator.labels_)
+    assert estimator.inverse_transform(estimator.cluster_centers_).shape == (4, 8, 8, 3)
+
+
+# --- company in scikit-learn ---------------------------------------------------------
+
+
+def test_pipeline_and_grid_search(estimator, noise):
+    y = (noise[:, 0] > 0).astype(int)
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), estimator),
+        {f"{type(estimator).__name__.lower()}__n_clusters": [2, 3]},
+        scoring=accuracy_scorer,
+        cv=2,
+        error_score="raise",
+    )
+    search.fit(noise, y)
+    assert search.best_score_ >= 0.4
+    assert search.predict(noise).shape == (len(noise),)
+
+
+def test_set_output(estimator, noise):
+    embedded = estimator.set_output(transform="pandas").fit_transform(noise)
+    assert list(embedded.columns) == list(estimator.get_feature_names_out())
+
+
+@pytest.mark.parametrize("copy", ["pickle", "joblib"])
+def test_copies_of_a_fitted_model_predict_the_same(estimator, digits, copy, tmp_path):
+    estimator.fit(digits)
+    if copy == "pickle":
+        restored = pickle.loads(pickle.dumps(estimator))
+    else:
+        joblib.dump(estimator, tmp_path / "model")
+        restored = joblib.load(tmp_path / "model")
+    np.testing.assert_array_equal(
+        restored.predict_proba(digits), estimator.predict_proba(digits)
+    )
+
+
+def test_nothing_is_printed_unless_asked(estimator, noise, capfd):
+    estimator.fit(noise).predict(noise)
+    assert capfd.readouterr() == ("", "")
+    estimator.set_params(verbose=1).fit(noise)
+    assert "finetuning" in capfd.readouterr().err
+
+
+def test_input_is_never_modified(estimator, digits):
+    X = digits * 3
+    before = X.copy()
+    estimator.fit(X).predict(X)
+    np.testing.assert_array_equal(X, before)
+
+
+# --- sizes and scales ----------------------------------------------------------------
+
+
+@pytest.mark.parametrize("exponent", [-1000, -100, 100, 1000])
+def test_huge_and_tiny_scales_make_no_difference(estimator, noise, digits, exponent):
+    for X in (noise, digits.astype(float)):
+        labels = clone(estimator).fit(X).labels_
+        scaled = X * 2.0**exponent
+        np.testing.assert_array_equal(estimator.fit(scaled).labels_, labels)
+        np.testing.assert_array_equal(estimator.predict(scaled), labels)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_features"), [(63, 6), (64, 6), (65, 6), (128, 6), (12, 40), (70, 1)]
+)
+def test_sizes(estimator, n_samples, n_features):
+    X = np.random.default_rng(1).normal(size=(n_samples, n_features))
+    labels = estimator.fit(X).labels_
+    assert labels.shape == (n_samples,)
+    assert labels.min() >= 0
+    assert labels.max() < 4
+    np.testing.assert_array_equal(estimator.predict(X), labels)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2), (7, 7), (28, 28)])
+def test_image_sizes(estimator, size):
+    X = np.random.default_rng(1).random((20, *size))
+    estimator.fit(X)
+    np.testing.assert_array_equal(estimator.predict(X), estimator.labels_)
+    assert estimator.inverse_transform(estimator.cluster_centers_).shape == (4, *size)
+
+
+def test_one_cluster_and_as_many_as_samples(estimator, noise):
+    assert set(estimator.set_params(n_clusters=1).fit(noise).labels_) == {0}
+    estimator.set_params(n_clusters=5).fit(noise[:5])
+    assert estimator.predict_proba(noise[:5]).shape == (5, 5)
+
+
+def test_bfloat16(estimator, digits):
+    estimator.set_params(precision="bfloat16").fit(digits)
+    assert estimator.transform(digits).dtype == np.float32
+    np.testing.assert_array_equal(estimator.predict(digits), estimator.labels_)
+
+
+# --- bad input -----------------------------------------------------------------------
+
+BAD_INPUT = {
+    "missing value": (spoil, {}, "NaN"),
+    "infinite value": (lambda X: np.where(X == X.flat[3], np.inf, X), {}, "infinity"),
+    "one axis": (lambda X: X[0], {}, "2D array"),
+    "five axes": (lambda X: X.reshape(10, 3, 2, 3, 5), {}, r"expected \(n, d\)"),
+    "channels first": (
+        lambda X: np.ones((20, 3, 8, 8)),
+        {},
+        r"np\.moveaxis\(X, 1, -1\)",
+    ),
+    "text": (lambda X: np.array([["a", "b"]] * 30), {}, "Convert your data"),
+    "complex": (lambda X: X + 1j, {}, "Complex"),
+    "no rows": (lambda X: X[:0], {}, "0 sample"),
+    "too few rows": (lambda X: X[:3], {}, "n_samples=3, fewer than n_clusters=4"),
+    "constant": (np.zeros_like, {}, "1 distinct rows, fewer than n_clusters=4"),
+    "duplicates": (
+        lambda X: np.repeat(X[:3], 20, axis=0),
+        {},
+        "3 distinct rows, fewer than n_clusters=4",
+    ),
+    "wrong fold": (lambda X: X, {"image_shape": (2, 2)}, "expected 4 columns"),
+    "image shape of one side": (lambda X: X, {"image_shape": (6,)}, "image_shape"),
+    "image shape of fractions": (
+        lambda X: X,
+        {"image_shape": (1.5, 4)},
+        "image_shape",
+    ),
+    "wrong image shape": (
+        lambda X: X.reshape(-1, 2, 3),
+        {"image_shape": (3, 2)},
+        r"expected images of shape \(3, 2\)",
+    ),
+    "n_clusters": (lambda X: X, {"n_clusters": 0}, "n_clusters"),
+    "device": (lambda X: X, {"device": "cuda:99"}, "not available"),
+    "no device": (lambda X: X, {"device": "gpu"}, "choose one of"),
+    "precision": (lambda X: X, {"precision": "float8"}, "precision"),
+    "augment": (lambda X: X, {"augment": "blur"}, "augment"),
+    "image augmentation": (lambda X: X, {"augment": "affine"}, "image_shape=\\(h, w\\)"),
+    "augmentation of another shape": (
+        lambda X: X,
+        {"augment": lambda batch: batch[:, :2]},
+        "expected a tensor of the same shape",
+    ),
+    "image network": (lambda X: X, {"network": "conv"}, "choose network='mlp'"),
+    "network": (
+        lambda X: X,
+        {"network": lambda shape: torch.nn.Linear(6, 6)},
+        "'encoder' and a 'decoder'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD_INPUT)
+def test_bad_input_gets_a_clear_sentence_and_nothing_is_lost(estimator, noise, case):
+    make, parameters, message = BAD_INPUT[case]
+    estimator.fit(noise)
+    before = dict(vars(estimator))
+    labels = estimator.predict(noise)
+    estimator.set_params(**parameters)
+    with pytest.raises((ValueError, TypeError), match=message):
+        estimator.fit(make(noise))
+    estimator.set_params(**{name: before[name] for name in parameters})
+    assert vars(estimator) == before
+    np.testing.assert_array_equal(estimator.predict(noise), labels)
+
+
+def test_prediction_checks_its_input(estimator, digits):
+    estimator.fit(digits)
+    with pytest.raises(ValueError, match="NaN"):
+        estimator.predict(spoil(digits))
+    with pytest.raises(ValueError, match="60 features"):
+        estimator.predict(digits.reshape(len(digits), -1)[:, :60])
+    with pytest.raises(ValueError, match=r"expected images of shape \(8, 8\)"):
+        estimator.predict(np.ones((5, 4, 16)))
+    with pytest.raises(ValueError, match="expected 10 columns"):
+        estimator.inverse_transform(np.ones((2, 3)))
+
+
+def interrupt_at(step):
+    """An augmentation during whose ``step``-th call the user presses Ctrl-C."""
+    calls = iter(range(1, 1_000_000))
+
+    def augment(batch):
+        if next(calls) == step:
+            raise KeyboardInterrupt
+        return batch
+
+    return augment
+
+
+@pytest.mark.parametrize("step", [1, 4, 9, 12])
+def test_ctrl_c_leaves_a_usable_model(estimator, digits, step):
+    estimator.set_params(augment=interrupt_at(step))
+    with pytest.warns(UserWarning, match="interrupted"):
+        estimator.fit(digits)
+    assert estimator.stop_reason_ == "interrupted"
+    np.testing.assert_array_equal(estimator.predict(digits), estimator.labels_)
+    assert estimator.predict_proba(digits).shape == (len(digits), 4)
+
+
+def test_divergence_is_an_error_with_a_remedy(estimator, digits):
+    estimator.set_params(augment=lambda batch: batch * 1e30)
+    with pytest.raises(ValueError, match="lower the learning rate"):
+        estimator.fit(digits)
+    assert not hasattr(estimator, "labels_")
+
+
+def test_exhausted_memory_is_an_error_with_a_remedy(estimator, digits):
+    def exhaust(batch):
+        return torch.empty(2**48)
+
+    estimator.set_params(augment=exhaust)
+    with pytest.raises(MemoryError, match="lower batch_size"):
+        estimator.fit(digits)
+    assert not hasattr(estimator, "labels_")
