@@ -151,7 +151,9 @@ def build_estimator(options, seed, n_clusters):
             settings[name] = value
     if options.paper is None:
         return estimator_class(**settings)
-    return estimator_class.from_paper(options.paper or None, options.dataset, **settings)
+    return estimator_class.from_paper(
+        options.paper or None, options.dataset, **settings
+    )
 
 
 def score(labels_true, labels_pred):

@@ -78,7 +78,184 @@ _PAPER_UPDATE_INTERVALS = {
 
 
 class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
-    """Docstring."""
+    """Deep embedded clustering with data augmentation (DEC-DA) [1]_.
+
+    An autoencoder learns to restore augmented samples; k-means finds centres in its
+    embedding; then embedding and centres are finetuned so that augmented samples
+    come closer to targets, which are computed from the clean ones and refreshed now
+    and then.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters.
+
+    objective : {"dec", "idec", "dcn"}, default="dec"
+        What finetuning minimises: the divergence of soft assignments from their
+        sharpened targets (``"dec"``, equation 5 [2]_); that and the reconstruction
+        error (``"idec"`` [3]_); or the squared distance to the centre of a sample's
+        cluster (``"dcn"``, equation 11 [4]_).
+
+    network : {"auto", "conv", "mlp"} or callable, default="auto"
+        The autoencoder:
+        :class:`~skdeepcluster.networks.ConvolutionalAutoencoder` for images,
+        :class:`~skdeepcluster.networks.DenseAutoencoder` for vectors, or what a
+        callable builds from the input shape, (n_channels, height, width) or
+        (n_features,): a module with ``encoder`` and ``decoder``.
+
+    latent_dim : int, default=10
+        Dimension of the embedding, unless a callable ``network`` sets its own.
+
+    image_shape : tuple of int, default=None
+        (h, w) or (h, w, c): how flat rows fold into images. Not needed for arrays
+        that have these axes.
+
+    augment : {"auto", "affine", "noise", "masking"}, callable or None, \
+            default="auto"
+        How samples vary without changing their cluster, see
+        :mod:`skdeepcluster.augment`. ``"auto"`` shifts and turns images a little
+        and adds noise to vectors. A callable maps a batch of tensors to one of the
+        same shape.
+
+    augment_pretrain, augment_finetune : bool, default=True
+        Whether to augment in pretraining and in finetuning.
+
+    init : {"kmeans", "ensemble"} or array-like of shape \
+            (n_clusters, latent_dim), default="kmeans"
+        First centres in the embedding. ``"ensemble"`` is not available yet.
+
+    n_init : int, default=20
+        Number of times k-means starts anew.
+
+    pretrain_epochs : int or "auto", default="auto"
+        Passes over the data in pretraining. ``"auto"`` makes them 1.5 steps for
+        every sample, or 3,000 steps if that is fewer.
+
+    pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
+        Optimisers of pretraining and finetuning; ``"sgd"`` has a momentum of 0.9.
+
+    pretrain_learning_rate, learning_rate : float, default=1e-3
+        Their learning rates, positive.
+
+    pretrain_schedule, schedule : {"constant", "one-cycle"}, \
+            default="one-cycle" and "constant"
+        How the learning rate changes: not at all, or up to the one given and down
+        to nearly zero.
+
+    max_iter : int or "auto", default="auto"
+        Largest number of finetuning steps; with 0 the result is that of k-means on
+        the autoencoder's embedding. ``"auto"`` is as many as in pretraining's
+        ``"auto"``.
+
+    update_interval : int or "auto", default="auto"
+        Number of steps after which targets are refreshed; ``"auto"`` is half a pass
+        over the data.
+
+    tol : float, default=1e-3
+        Finetuning stops when a smaller share of labels than this changes between
+        two refreshments. 0 never stops early.
+
+    reconstruction_weight, clustering_weight : float, default=1.0 and 0.1
+        Weights of the two terms of ``objective="idec"``, not negative.
+
+    lloyd : bool, default=False
+        For ``objective="dcn"``: whether centres move to the mean of their members
+        whenever targets are refreshed (equation 12), rather than stay.
+
+    batch_size : int, default=256
+        Number of samples in a step.
+
+    shuffle : bool, default=True
+        Whether every pass of finetuning takes the samples in another order.
+        The paper's code does not; without, do not pass samples sorted by class.
+
+    device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes a GPU if there is one.
+
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Precision of training steps. ``"auto"`` is bfloat16 where the hardware has
+        matrix instructions for it. Predictions are float32 in any case.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides about all random numbers. With an int, results repeat on the same
+        machine.
+
+    verbose : int, default=0
+        Whether to show progress bars.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,)
+        Cluster of every training sample, equal to ``predict(X)``.
+
+    cluster_centers_ : ndarray of shape (n_clusters, latent_dim)
+        Centres in the embedding. ``inverse_transform`` shows what they look like.
+
+    network_ : Module
+        Maps a batch to assignments; with ``encoder``, ``decoder`` and ``centers``.
+
+    n_iter_ : int
+        Number of finetuning steps taken.
+
+    stop_reason_ : {"converged", "max_iter", "interrupted"}
+        Why training ended.
+
+    history_ : dict of list
+        One entry for each epoch of pretraining, interval of finetuning and a last
+        one for the decoder, which then catches up with the finetuned embedding
+        (unless it was finetuned as well): ``"phase"``, ``"loss"`` and its terms,
+        ``"seconds"``, and ``"label_change"``, the share of labels that changed
+        since the refreshment before. NaN where something does not apply.
+
+    image_shape_ : tuple of int or None
+        Shape of one image, None for vectors.
+
+    n_features_in_ : int
+        Number of values in a sample.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if ``fit`` was given a frame.
+
+    See Also
+    --------
+    sklearn.cluster.KMeans : Clusters of vectors as they are.
+
+    Notes
+    -----
+    Images with values from 0 to 1 (or uint8) enter the network as they are, others
+    are stretched to that range; vectors that are not of such a size lose their mean
+    and are divided by one number, so that distances keep their proportions. Scale
+    columns of different units first, for example with
+    :class:`~sklearn.preprocessing.StandardScaler`.
+
+    :meth:`from_paper` gives the settings of the paper and its authors' code. That
+    code shifts by up to 10 % of a side where the paper says 3 pixels, and averages
+    the reconstruction error over pixels. It differs from this implementation in
+    that its padding is asymmetric and that it reports labels that may be older than
+    its final weights.
+
+    References
+    ----------
+    .. [1] Guo, Zhu, Liu, Yin, "Deep embedded clustering with data augmentation",
+       ACML 2018.
+    .. [2] Xie, Girshick, Farhadi, "Unsupervised deep embedding for clustering
+       analysis", ICML 2016.
+    .. [3] Guo, Gao, Liu, Yin, "Improved deep embedded clustering with local
+       structure preservation", IJCAI 2017.
+    .. [4] Yang, Fu, Sidiropoulos, Hong, "Towards k-means-friendly spaces:
+       simultaneous deep learning and clustering", ICML 2017.
+
+    Examples
+    --------
+    >>> from skdeepcluster import DECDAClustering
+    >>> from skdeepcluster.datasets import load_digits
+    >>> images = load_digits().images[:300]
+    >>> model = DECDAClustering(10, pretrain_epochs=5, max_iter=20, random_state=0)
+    >>> model.fit_predict(images).shape
+    (300,)
+    >>> model.transform(images[:2]).shape
+    (2, 10)
+    """
 
     _parameter_constraints: dict = {
         **BaseDeepClustering._parameter_constraints,
@@ -293,7 +470,9 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
             self.pretrain_learning_rate,
         )
         n_epochs, n_steps = self._plan_pretraining(len(X))
-        scheduler = make_scheduler(self.pretrain_schedule, optimizer, n_epochs * n_steps)
+        scheduler = make_scheduler(
+            self.pretrain_schedule, optimizer, n_epochs * n_steps
+        )
         with progress_bar(n_epochs, "pretraining", self.verbose, "epoch") as bar:
             for _ in range(n_epochs):
                 one_pass = batches(
@@ -439,9 +618,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         decoder = self.network_.decoder
         Z = self._embed(X)
         optimizer = make_optimizer("adam", decoder.parameters(), 1e-3)
-        stream = endless_batches(
-            len(X), self.batch_size, shuffle=True, device=X.device
-        )
+        stream = endless_batches(len(X), self.batch_size, shuffle=True, device=X.device)
         terms = train(
             lambda rows: {"loss": F.mse_loss(decoder(Z[rows]), X[rows])},
             islice(stream, n_steps),

@@ -33,8 +33,8 @@ def resolve_device(device):
         return torch.device(_available_devices()[0])
     try:
         resolved = torch.device(device)
-        torch.empty(1, device=resolved)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        torch.empty(1, device=resolved).item()
+    except (AssertionError, ImportError, RuntimeError) as error:
         raise ValueError(
             f"Got device={device!r}, which is not available on this machine; "
             f"choose one of {['auto', *_available_devices()]}."
@@ -103,7 +103,7 @@ def seeded(random_state, device):
         For what does not draw from PyTorch, as k-means.
     """
     if random_state is None:  # NumPy's global generator is the caller's: not touched
-        random_state = np.random.RandomState(np.random.MT19937())  # noqa: NPY002
+        random_state = np.random.RandomState(np.random.MT19937())
     random_state = check_random_state(random_state)
     devices = [] if device.type == "cpu" else [device]
     device_type = "cuda" if device.type == "cpu" else device.type
@@ -111,5 +111,15 @@ def seeded(random_state, device):
         _generators_in_use,
         torch.random.fork_rng(devices=devices, device_type=device_type),
     ):
-        torch.manual_seed(int(random_state.randint(np.iinfo(np.int32).max)))
+        _seed(int(random_state.randint(np.iinfo(np.int32).max)), device)
         yield random_state
+
+
+def _seed(seed, device):
+    """Seed the generators of the processor and the device, and no others."""
+    torch.default_generator.manual_seed(seed)
+    if device.type == "cuda":
+        with torch.cuda.device(device):
+            torch.cuda.manual_seed(seed)
+    elif device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)

@@ -106,6 +106,8 @@ def check_samples(X, image_shape, estimator):
     X = check_array(X, allow_nd=True, estimator=estimator, input_name="X")
     if image_shape is not None:
         image_shape = _check_sides(image_shape)
+    if 0 in X.shape:
+        raise ValueError(f"Got X of shape {X.shape}; expected samples with values.")
     if X.ndim > 2:
         image_shape = _check_image_shape(X.shape, image_shape)
     return X, image_shape
@@ -130,12 +132,14 @@ def check_fold(rows, image_shape):
 def _check_sides(image_shape):
     """Image shape as a tuple of two or three positive integers."""
     sides = tuple(image_shape)
-    if len(sides) not in (2, 3) or not all(
-        isinstance(side, Integral) and side > 0 for side in sides
+    if (
+        len(sides) not in (2, 3)
+        or not all(isinstance(side, Integral) and side > 0 for side in sides)
+        or _with_channels(sides)[2] not in _CHANNEL_COUNTS
     ):
         raise ValueError(
             f"Got image_shape={image_shape!r}; expected (h, w) for grey images or "
-            "(h, w, c) for colour images, in whole pixels."
+            "(h, w, c) for 1 to 4 channels, in whole pixels."
         )
     return tuple(int(side) for side in sides)
 
@@ -176,7 +180,8 @@ def find_scaling(rows, image_shape):
     """Choose the shift and factor that bring training data into a network's range.
 
     Images, and vectors of a comparable size between 0 and 1, stay as they are. Other
-    images are stretched to [0, 1]; other vectors lose their mean and get an average
+    images are divided by their largest value, or stretched to [0, 1] if they have
+    negative ones; other vectors lose their mean and get an average
     square of 1 (one factor for all columns: distances keep their proportions).
 
     Parameters
@@ -214,8 +219,13 @@ def _moments(rows, unit):
     The unit is divided out first: squares of huge numbers leave even float64.
     """
     chunks = list(gen_batches(len(rows), _ROWS_OF_A_CHUNK))
-    mean = sum(np.divide(rows[chunk], unit, dtype=np.float64).sum(axis=0) for chunk in chunks) / len(rows)
-    squares = sum(np.square(np.divide(rows[chunk], unit, dtype=np.float64) - mean).sum() for chunk in chunks)
+    mean = sum(
+        np.divide(rows[chunk], unit, dtype=np.float64).sum(axis=0) for chunk in chunks
+    ) / len(rows)
+    squares = sum(
+        np.square(np.divide(rows[chunk], unit, dtype=np.float64) - mean).sum()
+        for chunk in chunks
+    )
     return mean, float(np.sqrt(squares / rows.size))
 
 
@@ -262,17 +272,19 @@ def make_samples(rows, image_shape, offset, scale, device):
 
 def _scaled_float32(rows, offset, scale):
     """Scaled rows; without a copy where there is nothing to do."""
-    if np.any(offset != 0) or scale != 1:
-        # float64 until the end: columns may differ little from a large offset
-        rows = (rows.astype(np.float64, copy=False) - offset) * scale
-    if np.abs(rows).max(initial=0) > _LARGEST_VALUE:
+    with np.errstate(over="ignore"):  # what overflows is clipped
+        if np.any(offset != 0) or scale != 1:
+            # float64 until the end: columns may differ little from a large offset
+            rows = (rows.astype(np.float64, copy=False) - offset) * scale
+        rows = rows.astype(np.float32, copy=False)
+    if rows.max() > _LARGEST_VALUE or rows.min() < -_LARGEST_VALUE:
         rows = np.clip(rows, -_LARGEST_VALUE, _LARGEST_VALUE)
-    return rows.astype(np.float32, copy=False)
+    return rows
 
 
 def _as_tensor(rows):
-    """Tensor of an array in native byte order, sharing its memory where it can."""
-    rows = np.ascontiguousarray(rows.astype(rows.dtype.newbyteorder("="), copy=False))
+    """Tensor of an array, sharing its memory where it can."""
+    rows = np.ascontiguousarray(rows)
     with warnings.catch_warnings():
         # samples are only ever read, so a read-only array is as good as any
         warnings.filterwarnings("ignore", message="The given NumPy array is not writ")

@@ -45,7 +45,7 @@ def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
     if drop_last and n_rows >= batch_size:
         end -= n_rows % batch_size
     for start in range(0, end, batch_size):
-        yield order[start : min(start + batch_size, end)]
+        yield order[start : start + batch_size]
 
 
 def endless_batches(n_rows, batch_size, *, shuffle, device=None):
@@ -100,7 +100,8 @@ def make_scheduler(name, optimizer, n_steps):
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
         total_steps=n_steps,
-        pct_start=0.2,
+        # a fifth of five steps would be one, which OneCycleLR divides by zero for
+        pct_start=0.3 if n_steps == 5 else 0.2,
         cycle_momentum=False,
     )
 
@@ -164,9 +165,10 @@ def train(loss, steps, *, module, optimizer, scheduler=None, autocast=None):
 def _check_finite(means, optimizer):
     if all(math.isfinite(mean) for mean in means.values()):
         return
-    learning_rate = optimizer.param_groups[0]["lr"]
+    group = optimizer.param_groups[0]
+    learning_rate = group.get("max_lr", group["lr"])  # the one asked for
     raise DivergedError(
-        f"Training diverged: the loss became {means['loss']} at a learning rate of "
+        f"Training diverged: the loss became {means} at a learning rate of "
         f"{learning_rate:g}; lower the learning rate or scale X to a smaller range."
     )
 

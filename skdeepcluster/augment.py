@@ -77,7 +77,7 @@ def random_affine(
     if shear > 0:
         matrix = _multiply(matrix, _shear(draw(shear)))
     if scale > 0:
-        matrix = matrix * (1 + draw(scale, 1, 2))
+        matrix = matrix / (1 + draw(scale, 1, 2))
     if flip > 0:
         flipped = torch.rand(n_samples, device=images.device) < flip
         matrix[:, :, 1] *= 1 - 2 * flipped[:, None].float()
@@ -132,9 +132,12 @@ def warp_affine(images: Tensor, matrix: Tensor, translation: Tensor) -> Tensor:
     x = (matrix[:, 1, 0] * rows + matrix[:, 1, 1] * columns) * (2 / width)
     y = (matrix[:, 0, 0] * rows + matrix[:, 0, 1] * columns) * (2 / height)
     grid = torch.stack([x, y], dim=3)  # (n, height, width, 2)
-    return F.grid_sample(
-        images, grid.to(images.dtype), padding_mode="border", align_corners=False
+    # coordinates of half precision would be off by a good part of a pixel
+    dtype = torch.promote_types(images.dtype, grid.dtype)
+    warped = F.grid_sample(
+        images.to(dtype), grid.to(dtype), padding_mode="border", align_corners=False
     )
+    return warped.to(images.dtype)
 
 
 def gaussian_noise(X: Tensor, *, std: float = 0.1) -> Tensor:
@@ -159,8 +162,8 @@ def gaussian_noise(X: Tensor, *, std: float = 0.1) -> Tensor:
 def random_masking(X: Tensor, *, probability: float = 0.1) -> Tensor:
     """Replace values by those of another row, feature by feature.
 
-    A masked value is what the same feature has in some other sample of the batch,
-    so every feature keeps its distribution.
+    A masked value is what the same feature has in some sample of the batch other
+    than this one, so every feature keeps its distribution.
 
     Parameters
     ----------
@@ -174,6 +177,9 @@ def random_masking(X: Tensor, *, probability: float = 0.1) -> Tensor:
     -------
     Tensor of shape (n_samples, n_features)
     """
-    donors = torch.randint(len(X), X.shape, device=X.device)
+    n_samples = len(X)
+    rows = torch.arange(n_samples, device=X.device).view(-1, *[1] * (X.ndim - 1))
+    steps = torch.randint(1, max(n_samples, 2), X.shape, device=X.device)
+    donors = (rows + steps) % n_samples
     masked = torch.rand(X.shape, device=X.device) < probability
     return torch.where(masked, X.gather(0, donors), X)

@@ -214,7 +214,7 @@ class ClusteringAutoencoder(Autoencoder):
         With an ``encoder`` and a ``decoder``, which are shared, not copied.
 
     centers : Tensor of shape (n_clusters, latent_dim)
-        Become a trainable parameter.
+        Copied; become a trainable parameter.
 
     assignment : callable
         Maps embedded samples and centres to assignments of shape
@@ -229,7 +229,7 @@ class ClusteringAutoencoder(Autoencoder):
         assignment: Callable[[Tensor, Tensor], Tensor],
     ):
         super().__init__(autoencoder.encoder, autoencoder.decoder)
-        self.centers = nn.Parameter(centers)
+        self.centers = nn.Parameter(centers.clone())
         self.assignment = assignment
 
     def forward(self, x: Tensor) -> Tensor:

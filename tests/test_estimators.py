@@ -284,7 +284,8 @@ def test_huge_and_tiny_scales_make_no_difference(estimator, noise, digits, expon
 
 
 @pytest.mark.parametrize(
-    ("n_samples", "n_features"), [(63, 6), (64, 6), (65, 6), (128, 6), (12, 40), (70, 1)]
+    ("n_samples", "n_features"),
+    [(63, 6), (64, 6), (65, 6), (128, 6), (12, 40), (70, 1)],
 )
 def test_sizes(estimator, n_samples, n_features):
     X = np.random.default_rng(1).normal(size=(n_samples, n_features))
@@ -319,7 +320,7 @@ def test_bfloat16(estimator, digits):
 
 BAD_INPUT = {
     "missing value": (spoil, {}, "NaN"),
-    "infinite value": (lambda X: np.where(X == X.flat[3], np.inf, X), {}, "infinity"),
+    "infinite value": (lambda X: np.where(X.flat[3] == X, np.inf, X), {}, "infinity"),
     "one axis": (lambda X: X[0], {}, "2D array"),
     "five axes": (lambda X: X.reshape(10, 3, 2, 3, 5), {}, r"expected \(n, d\)"),
     "channels first": (
@@ -354,7 +355,11 @@ BAD_INPUT = {
     "no device": (lambda X: X, {"device": "gpu"}, "choose one of"),
     "precision": (lambda X: X, {"precision": "float8"}, "precision"),
     "augment": (lambda X: X, {"augment": "blur"}, "augment"),
-    "image augmentation": (lambda X: X, {"augment": "affine"}, "image_shape=\\(h, w\\)"),
+    "image augmentation": (
+        lambda X: X,
+        {"augment": "affine"},
+        "image_shape=\\(h, w\\)",
+    ),
     "augmentation of another shape": (
         lambda X: X,
         {"augment": lambda batch: batch[:, :2]},

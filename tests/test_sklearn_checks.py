@@ -1,6 +1,5 @@
 """scikit-learn's own checks: all of them, for every estimator, nothing excepted."""
 
-import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdeepcluster import DECDAClustering

@@ -1,0 +1,338 @@
+"""Tests of the augmentations: worked numbers, SciPy, and what is drawn."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage, stats
+
+from skdeepcluster.augment import (
+    gaussian_noise,
+    random_affine,
+    random_masking,
+    warp_affine,
+)
+
+IMAGE = torch.arange(9, dtype=torch.float64).view(1, 1, 3, 3)
+IDENTITY = torch.eye(2, dtype=torch.float64)[None]
+NOTHING = {"shift": 0.0, "rotation": 0.0}
+EVERYTHING = {"scale": 0.2, "shear": 0.3, "flip": 0.5}
+AUGMENTATIONS = {
+    "affine": partial(random_affine, **EVERYTHING),
+    "noise": gaussian_noise,
+    "masking": random_masking,
+}
+
+
+@pytest.fixture(autouse=True)
+def _fixed_draws():
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(0)
+        yield
+
+
+def seeded_draw(augment, X, seed=0):
+    torch.default_generator.manual_seed(seed)
+    return augment(X)
+
+
+def rotation(degrees):
+    cos, sin = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    return torch.tensor([[[cos, -sin], [sin, cos]]], dtype=torch.float64)
+
+
+def drawn_maps(n_draws=4000, size=(21, 31), **settings):
+    """What :func:`random_affine` draws: matrices and translations.
+
+    The two channels of the image hold the row and the column of each pixel, so the
+    output tells which coordinate was read.
+    """
+    height, width = size
+    rows, columns = (
+        np.mgrid[:height, :width] - np.array([height, width])[:, None, None] // 2
+    )
+    image = torch.tensor(np.stack([rows, columns]), dtype=torch.float32)
+    output = random_affine(image.expand(n_draws, -1, -1, -1), **settings).double()
+    r, c = height // 2, width // 2
+    origin = output[:, :, r, c]
+    matrix = torch.stack(
+        [output[:, :, r + 1, c] - origin, output[:, :, r, c + 1] - origin], dim=2
+    )
+    translation = torch.linalg.solve(matrix, origin)
+    return matrix.numpy(), translation.numpy()
+
+
+def assert_uniform(draws, low, high):
+    """All draws are within the bounds and spread evenly between them."""
+    # the bounds hold up to the rounding of coordinates in float32
+    assert draws.min() > low - 1e-4
+    assert draws.max() < high + 1e-4
+    assert stats.kstest(draws, "uniform", args=(low, high - low)).pvalue > 1e-3
+
+
+def assert_close(actual, expected, atol):
+    np.testing.assert_allclose(actual, expected, rtol=0, atol=atol)
+
+
+class TestWarp:
+    @pytest.mark.parametrize(
+        ("translation", "expected"),
+        [
+            ((1, 0), [[3, 4, 5], [6, 7, 8], [6, 7, 8]]),
+            ((0.5, 0), [[1.5, 2.5, 3.5], [4.5, 5.5, 6.5], [6, 7, 8]]),
+            ((0, -1), [[0, 0, 1], [3, 3, 4], [6, 6, 7]]),
+        ],
+    )
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_worked_translations(self, translation, expected, dtype):
+        translation = torch.tensor([translation], dtype=dtype)
+        output = warp_affine(IMAGE.to(dtype), IDENTITY.to(dtype), translation)
+        assert_close(output[0, 0], expected, atol=1e-6)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_worked_rotation(self, dtype):
+        matrix = rotation(10).to(dtype)
+        output = warp_affine(IMAGE.to(dtype), matrix, torch.zeros(1, 2, dtype=dtype))
+        assert_close(output[0, 0, 1], [3.53613678, 4, 4.46386322], atol=1e-6)
+
+    @pytest.mark.parametrize("size", [(9, 9), (5, 12), (14, 6), (1, 7), (8, 1)])
+    @pytest.mark.parametrize("n_channels", [1, 3])
+    def test_scipy(self, size, n_channels):
+        rng = np.random.default_rng(0)
+        images = rng.random((20, n_channels, *size))
+        matrices = np.eye(2) + rng.uniform(-0.5, 0.5, size=(20, 2, 2))
+        translations = rng.uniform(-3, 3, size=(20, 2))
+        output = warp_affine(*map(torch.from_numpy, [images, matrices, translations]))
+        center = (np.array(size) - 1) / 2
+        for i, (matrix, translation) in enumerate(
+            zip(matrices, translations, strict=True)
+        ):
+            offset = matrix @ (translation - center) + center
+            for channel, image in enumerate(images[i]):
+                expected = ndimage.affine_transform(
+                    image, matrix, offset, order=1, mode="nearest"
+                )
+                assert_close(output[i, channel], expected, atol=1e-12)
+
+    def test_values_beyond_the_border_are_those_of_the_border(self):
+        far = torch.tensor([[100.0, -100.0]], dtype=torch.float64)
+        output = warp_affine(IMAGE, IDENTITY, far)
+        assert torch.equal(output, torch.full_like(IMAGE, 6))
+
+
+class TestAffine:
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    @pytest.mark.parametrize("size", [(28, 28), (16, 16), (9, 33), (1, 1)])
+    def test_nothing_to_do(self, size, dtype):
+        images = torch.rand(10, 3, *size, dtype=dtype)
+        assert_close(random_affine(images, **NOTHING), images, atol=1e-5)
+
+    @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+    def test_coordinates_are_not_rounded_to_half_precision(self, dtype):
+        images = torch.rand(10, 1, 28, 28).to(dtype)
+        output = random_affine(images, **NOTHING)
+        assert output.dtype == dtype
+        spacing = torch.finfo(dtype).eps / 2  # of numbers between a half and one
+        assert_close(output.float(), images.float(), atol=spacing)
+
+    @pytest.mark.parametrize("size", [(28, 28), (16, 16), (9, 33)])
+    def test_certain_flip_mirrors(self, size):
+        images = torch.rand(10, 3, *size)
+        output = random_affine(images, **NOTHING, flip=1.0)
+        assert_close(output, images.flip(3), atol=1e-5)
+
+    def test_flip_at_a_power_of_two_is_exact(self):
+        images = torch.rand(10, 3, 8, 16)
+        output = random_affine(images, **NOTHING, flip=1.0)
+        assert torch.equal(output, images.flip(3))
+
+    def test_defaults_are_those_of_the_paper(self):
+        images = torch.rand(10, 1, 9, 9)
+        explicit = partial(random_affine, shift=0.1, rotation=10)
+        assert torch.equal(
+            seeded_draw(random_affine, images), seeded_draw(explicit, images)
+        )
+
+    def test_shift(self):
+        matrix, translation = drawn_maps(rotation=0, shift=0.1)
+        assert_close(matrix, np.broadcast_to(np.eye(2), matrix.shape), atol=1e-4)
+        assert_uniform(translation[:, 0], -2.1, 2.1)  # a tenth of 21 rows
+        assert_uniform(translation[:, 1], -3.1, 3.1)  # a tenth of 31 columns
+        assert abs(np.corrcoef(translation.T)[0, 1]) < 0.05
+
+    def test_rotation(self):
+        matrix, translation = drawn_maps(rotation=10, shift=0)
+        angles = np.degrees(np.arctan2(matrix[:, 1, 0], matrix[:, 0, 0]))
+        assert_uniform(angles, -10, 10)
+        expected = [rotation(angle)[0].numpy() for angle in angles]
+        assert_close(matrix, expected, atol=1e-4)
+        assert_close(translation, np.zeros_like(translation), atol=1e-4)
+
+    def test_scale_has_a_factor_for_each_axis(self):
+        matrix, translation = drawn_maps(**NOTHING, scale=0.4)
+        assert_close(matrix[:, [0, 1], [1, 0]], np.zeros((4000, 2)), atol=1e-4)
+        assert_close(translation, np.zeros_like(translation), atol=1e-4)
+        factors = matrix[:, [0, 1], [0, 1]]
+        assert (factors.std(axis=0) > 0.2).all()
+        assert abs(np.corrcoef(factors.T)[0, 1]) < 0.05
+
+    def test_scale_stretches_by_as_much_as_asked(self):
+        matrix, _ = drawn_maps(**NOTHING, scale=0.4)
+        # what is read twice as densely comes out stretched by two
+        for factors in (1 / matrix[:, 0, 0], 1 / matrix[:, 1, 1]):
+            assert_uniform(factors, 0.6, 1.4)
+
+    def test_shear_moves_rows_along_each_other(self):
+        matrix, translation = drawn_maps(**NOTHING, shear=0.5)
+        assert_uniform(matrix[:, 1, 0], -0.5, 0.5)
+        matrix[:, 1, 0] = 0
+        assert_close(matrix, np.broadcast_to(np.eye(2), matrix.shape), atol=1e-4)
+        assert_close(translation, np.zeros_like(translation), atol=1e-4)
+
+    def test_flip_happens_as_often_as_asked(self):
+        matrix, _ = drawn_maps(**NOTHING, flip=0.3)
+        assert_close(matrix[:, 0, 0], np.ones(4000), atol=1e-4)
+        assert_close(np.abs(matrix[:, 1, 1]), np.ones(4000), atol=1e-4)
+        assert (matrix[:, 1, 1] < 0).mean() == pytest.approx(0.3, abs=0.03)
+
+    def test_all_of_it_together(self):
+        matrix, translation = drawn_maps(
+            shift=0.05, rotation=20, scale=0.2, shear=0.3, flip=0.5
+        )
+        # rotation times shear times stretch and flip: undone from left to right
+        axis = matrix[:, :, 1]
+        flipped = axis[:, 1] < 0
+        assert flipped.mean() == pytest.approx(0.5, abs=0.03)
+        axis = np.where(flipped[:, None], -axis, axis)
+        angles = np.degrees(np.arctan2(-axis[:, 0], axis[:, 1]))
+        assert_uniform(angles, -20, 20)
+        turns = np.array([rotation(angle)[0].numpy() for angle in angles])
+        rest = turns.transpose(0, 2, 1) @ matrix
+        assert_close(rest[:, 0, 1], np.zeros(4000), atol=1e-4)
+        assert_uniform(rest[:, 1, 0] / rest[:, 0, 0], -0.3, 0.3)
+        assert_uniform(translation[:, 0], -1.05, 1.05)
+        assert_uniform(translation[:, 1], -1.55, 1.55)
+
+    def test_every_image_has_its_own_draw(self):
+        images = torch.rand(1, 1, 8, 8).expand(50, -1, -1, -1)
+        assert len(random_affine(images).unique(dim=0)) == 50
+
+    def test_channels_of_an_image_share_a_draw(self):
+        images = torch.rand(10, 1, 8, 8).expand(-1, 3, -1, -1)
+        output = random_affine(images, **EVERYTHING)
+        assert torch.equal(output[:, :1].expand(-1, 3, -1, -1), output)
+
+    def test_memory_format_does_not_matter(self):
+        images = torch.rand(10, 3, 12, 7)
+        augment = AUGMENTATIONS["affine"]
+        channels_last = images.to(memory_format=torch.channels_last)
+        assert not channels_last.is_contiguous()
+        assert torch.equal(
+            seeded_draw(augment, channels_last), seeded_draw(augment, images)
+        )
+
+    def test_autocast_does_not_change_it(self):
+        images = torch.rand(10, 3, 28, 28)
+        augment = AUGMENTATIONS["affine"]
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            under_autocast = seeded_draw(augment, images)
+        assert under_autocast.dtype == torch.float32
+        assert torch.equal(under_autocast, seeded_draw(augment, images))
+
+    def test_one_image(self):
+        assert random_affine(torch.rand(1, 1, 5, 6), **EVERYTHING).shape == (1, 1, 5, 6)
+
+
+class TestNoise:
+    @pytest.mark.parametrize("std", [0.1, 2.0])
+    def test_statistics(self, std):
+        X = torch.rand(500, 40, dtype=torch.float64)
+        noise = ((gaussian_noise(X, std=std) - X) / std).numpy()
+        assert stats.kstest(noise.ravel(), "norm").pvalue > 1e-3
+        # independent from row to row and from column to column
+        for one, next_one in [(noise[1:], noise[:-1]), (noise[:, 1:], noise[:, :-1])]:
+            assert abs((one * next_one).mean()) < 0.03
+
+    def test_default(self):
+        X = torch.rand(50, 4)
+        explicit = partial(gaussian_noise, std=0.1)
+        assert torch.equal(seeded_draw(gaussian_noise, X), seeded_draw(explicit, X))
+
+    def test_none_at_all(self):
+        X = torch.rand(50, 4)
+        assert torch.equal(gaussian_noise(X, std=0.0), X)
+
+
+class TestMasking:
+    # every value tells its row and its column
+    X = torch.arange(300.0)[:, None] + 1000 * torch.arange(20.0)
+
+    @pytest.mark.parametrize("probability", [0.1, 0.5, 1.0])
+    def test_values_come_from_the_same_column(self, probability):
+        output = random_masking(self.X, probability=probability)
+        assert torch.equal(output // 1000, self.X // 1000)
+        rows = output % 1000
+        assert rows.max() < 300
+
+    @pytest.mark.parametrize("probability", [0.1, 0.5, 0.9])
+    def test_share_of_replaced_values(self, probability):
+        replaced = (random_masking(self.X, probability=probability) != self.X).double()
+        assert replaced.mean() == pytest.approx(probability, abs=0.02)
+        # independent of the row and the column
+        assert replaced.mean(dim=0).std() < 0.05
+        assert replaced.mean(dim=1).std() < 0.15
+
+    def test_donors_are_spread_evenly(self):
+        donors = (random_masking(self.X, probability=1.0) % 1000).numpy()
+        assert stats.kstest(donors.ravel(), "uniform", args=(0, 300)).pvalue > 1e-3
+        assert np.unique(donors, axis=1).shape == (300, 20)  # each column draws its own
+
+    def test_default(self):
+        explicit = partial(random_masking, probability=0.1)
+        assert torch.equal(
+            seeded_draw(random_masking, self.X), seeded_draw(explicit, self.X)
+        )
+
+    def test_none_at_all(self):
+        assert torch.equal(random_masking(self.X, probability=0.0), self.X)
+
+    @pytest.mark.parametrize("n_samples", [2, 3, 300])
+    def test_donor_is_another_sample(self, n_samples):
+        X = self.X[:n_samples]
+        assert (random_masking(X, probability=1.0) != X).all()
+
+    def test_single_sample_keeps_its_values(self):
+        X = self.X[:1]
+        assert torch.equal(random_masking(X, probability=1.0), X)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_shape_and_kind_stay(name, dtype):
+    X = torch.rand(7, 2, 6, 9, dtype=dtype)
+    X = X if name == "affine" else X.view(7, -1)
+    output = AUGMENTATIONS[name](X)
+    assert output.shape == X.shape
+    assert output.dtype == dtype
+    assert output.device == X.device
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_input_is_not_modified(name):
+    X = torch.rand(7, 2, 6, 9)
+    X = X if name == "affine" else X.view(7, -1)
+    before = X.clone()
+    output = AUGMENTATIONS[name](X)
+    output.zero_()  # nor is its memory shared
+    assert torch.equal(X, before)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_seed_decides(name):
+    X = torch.rand(7, 2, 6, 9)
+    X = X if name == "affine" else X.view(7, -1)
+    augment = AUGMENTATIONS[name]
+    assert torch.equal(seeded_draw(augment, X, 1), seeded_draw(augment, X, 1))
+    assert not torch.equal(seeded_draw(augment, X, 1), seeded_draw(augment, X, 2))
