@@ -142,12 +142,12 @@ class BaseDeepClustering(
 class InverseTransformMixin:
     """For estimators whose ``network_`` has a ``decoder``."""
 
-    def inverse_transform(self, Z):
+    def inverse_transform(self, X):
         """Decode embedded samples.
 
         Parameters
         ----------
-        Z : array-like of shape (n, latent_dim)
+        X : array-like of shape (n, latent_dim)
             Embedded samples, such as ``cluster_centers_``.
 
         Returns
@@ -157,15 +157,15 @@ class InverseTransformMixin:
             uint8 read as x / 255.
         """
         check_is_fitted(self)
-        Z = check_array(Z, dtype=np.float32, estimator=self, input_name="Z")
+        Z = check_array(X, dtype=np.float32, order="C", copy=True, estimator=self)
         if Z.shape[1] != self._n_features_out:
             raise ValueError(
-                f"Got Z of shape {Z.shape}; expected {self._n_features_out} columns, "
+                f"Got X of shape {Z.shape}; expected {self._n_features_out} columns, "
                 "one for each dimension of the embedding."
             )
         device = resolve_device(self.device)
         decoder = self.network_.to(device).decoder
-        decoded = apply(decoder, torch.from_numpy(np.array(Z)).to(device))
+        decoded = apply(decoder, torch.from_numpy(Z).to(device))
         if self.image_shape_ is not None:
             decoded = decoded.permute(0, 2, 3, 1)
         rows = _to_numpy(decoded).reshape(len(Z), -1)

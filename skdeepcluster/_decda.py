@@ -533,7 +533,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
                     f"Got init of shape {centers.shape}; expected {expected}, one "
                     "centre of the embedding for each cluster."
                 )
-        return torch.tensor(centers, dtype=Z.dtype, device=Z.device)
+        return torch.from_numpy(np.array(centers, order="C")).to(Z)
 
     def _finetune(self, X):
         """Alternate targets from clean samples with steps on augmented ones."""

@@ -482,7 +482,7 @@ class TestShapes:
             ([[1 + 2j, 0]], ValueError),
             ([["a", "b"]], ValueError),
             (np.array([["a", 1]], dtype=object), ValueError),
-            (sparse.eye_array(3).tocsr(), TypeError),
+            (sparse.csr_matrix(np.eye(3)), TypeError),
             (torch.eye(3).to_sparse(), TypeError),
             (None, ValueError),
         ],

@@ -1,0 +1,152 @@
+"""Turn the recorded runs into the table of ``docs/benchmarks.md``."""
+
+import json
+from collections import defaultdict
+from pathlib import Path
+
+import numpy as np
+
+RESULTS = Path(__file__).parent / "results"
+REPORT = Path(__file__).parents[1] / "docs" / "benchmarks.md"
+
+# Accuracy in the papers' own tables: DEC-DA, Table 2 (its mean of 5 trials).
+PAPER_DATASETS = ("mnist", "mnist-test", "usps", "fashion-mnist")
+PAPER_ACCURACY = {
+    "FcDEC": (0.916, 0.795, 0.763, 0.572),
+    "FcDEC-DA": (0.985, 0.979, 0.980, 0.577),
+    "ConvDEC": (0.900, 0.858, 0.786, 0.566),
+    "ConvDEC-DA": (0.985, 0.983, 0.987, 0.586),
+    "FcIDEC": (0.912, 0.786, 0.771, 0.594),
+    "FcIDEC-DA": (0.986, 0.981, 0.984, 0.580),
+    "ConvIDEC": (0.901, 0.860, 0.792, 0.570),
+    "ConvIDEC-DA": (0.983, 0.979, 0.984, 0.584),
+    "FcDCN": (0.901, 0.727, 0.699, 0.557),
+    "FcDCN-DA": (0.986, 0.961, 0.969, 0.580),
+}
+
+HEADER = """\
+# Benchmarks
+
+Every number here is recorded under `benchmarks/results/`, one file a run, with its
+parameters, seed, commit and machine; this page is made from them by
+`python benchmarks/report.py`. Data sets are clustered whole, training and test part
+together. Labels serve to compute the scores and nothing else. A score is that of the
+final model. *Paper* presets are those of `from_paper`, *defaults* those of the
+constructor.
+
+ACC is the accuracy under the best matching of clusters and classes, NMI the normalised
+mutual information (arithmetic mean), ARI the adjusted Rand index: mean ± standard
+deviation over the seeds, and the worst seed's ACC. *Paper* is the ACC in the method's
+own paper, *gap* ours minus that. Seconds are those of `fit` and memory is the peak of
+the whole process; a command repeats one run.
+"""
+
+COLUMNS = (
+    "Method",
+    "Preset",
+    "Data",
+    "Seeds",
+    "ACC",
+    "worst",
+    "NMI",
+    "ARI",
+    "Paper",
+    "Gap",
+    "Seconds",
+    "Steps of finetuning",
+    "MiB",
+    "Threads",
+    "Command",
+)
+
+
+def main():
+    """Write the report."""
+    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    groups = defaultdict(list)
+    for run in runs:
+        groups[group_key(run)].append(run)
+    lines = [HEADER, markdown_row(COLUMNS), markdown_row(["---"] * len(COLUMNS))]
+    lines += [markdown_row(table_row(group)) for _, group in sorted(groups.items())]
+    lines += ["", "## Machines", "", *machines(runs)]
+    REPORT.write_text("\n".join(lines) + "\n")
+    print(f"{REPORT.name}: {len(groups)} rows of {len(runs)} runs")
+
+
+def group_key(run):
+    """What runs that differ in nothing but their seed have in common."""
+    variant = run["variant"] or ""
+    return run["method"], run["dataset"], run["preset"], variant, *run["overrides"]
+
+
+def markdown_row(cells):
+    """One line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"
+
+
+def table_row(runs):
+    """Cells of the runs that differ in nothing but their seed."""
+    first = runs[0]
+    done = [run for run in runs if "scores" in run]
+    acc, nmi, ari = (
+        [run["scores"][name] for run in done] for name in ("acc", "nmi", "ari")
+    )
+    paper = paper_accuracy(first)
+    gap = f"{np.mean(acc) - paper:+.3f}" if done and paper else ""
+    steps = [run["training"]["n_iter"] for run in done]
+    preset = first["variant"] or first["preset"]
+    return [
+        first["method"],
+        ", ".join([preset, *first["overrides"]]),
+        f"{first['dataset']} ({first['n_samples']:,})",
+        seeds(runs, done),
+        mean_and_deviation(acc),
+        f"{min(acc):.3f}" if done else "",
+        mean_and_deviation(nmi),
+        mean_and_deviation(ari),
+        f"{paper:.3f}" if paper else "",
+        gap,
+        f"{np.mean([run['cost']['fit_seconds'] for run in runs]):,.0f}",
+        f"{np.mean(steps):,.0f}" if done else "",
+        f"{max(run['cost']['peak_memory_mib'] for run in runs):,.0f}",
+        ", ".join(sorted({str(run["environment"]["n_threads"]) for run in runs})),
+        f"`{first['command']}`",
+    ]
+
+
+def seeds(runs, done):
+    """The seeds, and how many of them failed."""
+    listed = ", ".join(str(run["seed"]) for run in runs)
+    n_failed = len(runs) - len(done)
+    return f"{listed} ({n_failed} failed)" if n_failed else listed
+
+
+def mean_and_deviation(scores):
+    """Mean, and the standard deviation of more than one score."""
+    if not scores:
+        return "failed"
+    if len(scores) == 1:
+        return f"{scores[0]:.3f}"
+    return f"{np.mean(scores):.3f} ± {np.std(scores, ddof=1):.3f}"
+
+
+def paper_accuracy(run):
+    """Accuracy that the method's paper gives for its variant, if any."""
+    if run["dataset"] not in PAPER_DATASETS or run["variant"] is None:
+        return None
+    column = PAPER_DATASETS.index(run["dataset"])
+    return PAPER_ACCURACY.get(run["variant"], [None] * len(PAPER_DATASETS))[column]
+
+
+def machines(runs):
+    """One line for each machine and set of versions."""
+    described = {
+        f"- {', '.join(f'{name} {value}' for name, value in environment.items())}"
+        for run in runs
+        if (environment := dict(run["environment"])).pop("n_threads")
+    }
+    return sorted(described)
+
+
+if __name__ == "__main__":
+    main()

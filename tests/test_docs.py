@@ -1,0 +1,26 @@
+"""The code that newcomers copy runs as it stands."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/quick_tour.md"])
+def test_python_blocks_run_in_order(page):
+    blocks = re.findall(
+        r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S
+    )
+    assert blocks
+    namespace = {}
+    for block in blocks:
+        exec(compile(block, page, "exec"), namespace)
+    assert len(namespace["model"].get_params()) > 10
+
+
+def test_ci_calls_the_test_command_of_the_readme():
+    command = "python -m pip install nox && python -m nox -s tests"
+    assert f"```shell\n{command}\n```" in (ROOT / "README.md").read_text()
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
