@@ -19,7 +19,13 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdeepcluster import augment
 from skdeepcluster._device import resolve_device
-from skdeepcluster._images import check_fold, check_samples, find_scaling, make_samples
+from skdeepcluster._images import (
+    check_fold,
+    check_samples,
+    find_scaling,
+    make_samples,
+    warn_of_other_units,
+)
 from skdeepcluster._training import apply
 from skdeepcluster.networks import ConvolutionalAutoencoder, DenseAutoencoder
 
@@ -124,6 +130,8 @@ class BaseDeepClustering(
             self.image_shape_ = image_shape
             self._keeps_images = checked.ndim > 2
             self._offset, self._scale = find_scaling(rows, image_shape)
+        elif self.image_shape_ is not None:
+            warn_of_other_units(rows, self._offset, self._scale)
         return make_samples(rows, self.image_shape_, self._offset, self._scale, device)
 
     def __getstate__(self):

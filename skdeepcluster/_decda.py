@@ -204,8 +204,9 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         One entry for each epoch of pretraining, interval of finetuning and a last
         one for the decoder, which then catches up with the finetuned embedding
         (unless it was finetuned as well): ``"phase"``, ``"loss"`` and its terms,
-        ``"seconds"``, and ``"label_change"``, the share of labels that changed
-        since the refreshment before. NaN where something does not apply.
+        ``"seconds"``, ``"label_change"``, the share of labels that changed since
+        the refreshment before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
+        the shares of samples in them then. NaN where something does not apply.
 
     image_shape_ : tuple of int or None
         Shape of one image, None for vectors.
@@ -571,8 +572,14 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
                     autocast=autocast(self.precision, X.device),
                 )
                 self.n_iter_ += n_steps
+                shares = labels.bincount(minlength=self.n_clusters) / len(labels)
                 record(
-                    self.history_, phase="finetune", label_change=label_change, **terms
+                    self.history_,
+                    phase="finetune",
+                    label_change=label_change,
+                    largest_cluster=shares.max().item(),
+                    smallest_cluster=shares.min().item(),
+                    **terms,
                 )
                 bar.set_postfix(loss=terms["loss"], refresh=False)
                 bar.update(n_steps)

@@ -105,21 +105,25 @@ def seeded(random_state, device):
     if random_state is None:  # NumPy's global generator is the caller's: not touched
         random_state = np.random.RandomState(np.random.MT19937())
     random_state = check_random_state(random_state)
-    devices = [] if device.type == "cpu" else [device]
-    device_type = "cuda" if device.type == "cpu" else device.type
-    with (
-        _generators_in_use,
-        torch.random.fork_rng(devices=devices, device_type=device_type),
-    ):
-        _seed(int(random_state.randint(np.iinfo(np.int32).max)), device)
-        yield random_state
+    seed = int(random_state.randint(np.iinfo(np.int32).max))
+    with _generators_in_use:
+        generators = _default_generators(device)
+        states = [generator.get_state() for generator in generators]
+        try:
+            for generator in generators:
+                generator.manual_seed(seed)
+            yield random_state
+        finally:
+            for generator, state in zip(generators, states, strict=True):
+                generator.set_state(state)
 
 
-def _seed(seed, device):
-    """Seed the generators of the processor and the device, and no others."""
-    torch.default_generator.manual_seed(seed)
+def _default_generators(device):
+    """PyTorch's own generators that work on a device draws from."""
+    generators = [torch.default_generator]
     if device.type == "cuda":
-        with torch.cuda.device(device):
-            torch.cuda.manual_seed(seed)
-    elif device.type != "cpu":
-        torch.get_device_module(device).manual_seed(seed)
+        index = torch.cuda.current_device() if device.index is None else device.index
+        generators.append(torch.cuda.default_generators[index])
+    elif device.type == "mps":
+        generators.append(torch.mps._get_default_mps_generator())
+    return generators

@@ -13,6 +13,9 @@ _CHANNEL_COUNTS = (1, 2, 3, 4)
 # Statistics are taken in float64, chunk by chunk, to keep copies of the data small.
 _ROWS_OF_A_CHUNK = 4096
 
+# Images for prediction may be brighter than those of training, within reason.
+_BRIGHTEST = 10
+
 # Scaled values beyond this are outliers whose squares would leave float32.
 _LARGEST_VALUE = 1e6
 
@@ -234,6 +237,27 @@ def _inverse(spread):
     return 1.0 / spread if spread > 0 and np.isfinite(1.0 / spread) else 1.0
 
 
+def warn_of_other_units(rows, offset, scale):
+    """Warn if images are far brighter than those that the scaling was found on.
+
+    Parameters
+    ----------
+    rows : ndarray of shape (n_samples, n_features)
+
+    offset, scale : float
+        As :func:`find_scaling` returned them for images.
+    """
+    unit = 255.0 if rows.dtype == np.uint8 else 1.0
+    largest = float(rows.max()) / unit
+    if (largest - offset) * scale > _BRIGHTEST:
+        warnings.warn(
+            f"X has values up to {largest:g}, but the model was fitted on values from "
+            f"{offset:g} to {offset + 1 / scale:g}; give both in the same units, where "
+            "uint8 counts as x / 255.",
+            stacklevel=4,
+        )
+
+
 def make_samples(rows, image_shape, offset, scale, device):
     """Turn checked rows into :class:`Samples`.
 
@@ -272,14 +296,16 @@ def make_samples(rows, image_shape, offset, scale, device):
 
 def _scaled_float32(rows, offset, scale):
     """Scaled rows; without a copy where there is nothing to do."""
-    with np.errstate(over="ignore"):  # what overflows is clipped
-        if np.any(offset != 0) or scale != 1:
+    largest = max(float(rows.max()), -float(rows.min()))
+    if largest <= _LARGEST_VALUE and scale == 1 and not np.any(offset):
+        return rows.astype(np.float32, copy=False)
+    scaled = np.empty(rows.shape, dtype=np.float32)
+    for chunk in gen_batches(len(rows), _ROWS_OF_A_CHUNK):
+        with np.errstate(over="ignore"):  # what overflows is clipped
             # float64 until the end: columns may differ little from a large offset
-            rows = (rows.astype(np.float64, copy=False) - offset) * scale
-        rows = rows.astype(np.float32, copy=False)
-    if rows.max() > _LARGEST_VALUE or rows.min() < -_LARGEST_VALUE:
-        rows = np.clip(rows, -_LARGEST_VALUE, _LARGEST_VALUE)
-    return rows
+            values = (rows[chunk].astype(np.float64) - offset) * scale
+        np.clip(values, -_LARGEST_VALUE, _LARGEST_VALUE, out=scaled[chunk])
+    return scaled
 
 
 def _as_tensor(rows):

@@ -70,9 +70,12 @@ def make_optimizer(name, parameters, learning_rate):
     -------
     Optimizer
     """
+    parameters = list(parameters)
+    # one kernel a step rather than one for each parameter, where there is one
+    fused = parameters[0].device.type in ("cpu", "cuda")
     if name == "sgd":
-        return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, fused=True)
-    return torch.optim.Adam(parameters, lr=learning_rate, eps=1e-7, fused=True)
+        return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, fused=fused)
+    return torch.optim.Adam(parameters, lr=learning_rate, eps=1e-7, fused=fused)
 
 
 def make_scheduler(name, optimizer, n_steps):

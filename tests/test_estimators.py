@@ -110,6 +110,9 @@ def test_fitted_attributes(estimator, digits):
     assert finetuned.sum() == 3
     assert np.isfinite(np.array(history["label_change"])[finetuned][1:]).all()
     assert np.isfinite(history["loss"]).all()
+    smallest, largest = history["smallest_cluster"], history["largest_cluster"]
+    assert (np.array(smallest)[finetuned] >= 0).all()
+    assert (np.array(largest)[finetuned] >= 1 / 4).all()
     assert estimator.fit(np.asarray(digits).reshape(-1, 64)).image_shape_ is None
 
 
@@ -398,6 +401,12 @@ def test_prediction_checks_its_input(estimator, digits):
         estimator.predict(np.ones((5, 4, 16)))
     with pytest.raises(ValueError, match="expected 10 columns"):
         estimator.inverse_transform(np.ones((2, 3)))
+
+
+def test_images_in_other_units_are_noticed(estimator, digits):
+    estimator.fit(digits)
+    with pytest.warns(UserWarning, match="up to 255, but the model was fitted"):
+        estimator.predict(digits * 255)
 
 
 def interrupt_at(step):
