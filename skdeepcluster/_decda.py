@@ -538,15 +538,10 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _finetune(self, X):
         """Alternate targets from clean samples with steps on augmented ones."""
-        network = self.network_
-        # DCN's centres stay: moving them as well would let everything collapse
-        network.centers.requires_grad_(self.objective != "dcn")
-        trained = network.parameters()
-        if self.objective != "idec":
-            trained = [network.centers, *network.encoder.parameters()]
-        trained = [parameter for parameter in trained if parameter.requires_grad]
-        optimizer = make_optimizer(self.optimizer, trained, self.learning_rate)
         max_iter, update_interval = self._plan_finetuning(len(X))
+        optimizer = make_optimizer(
+            self.optimizer, self._finetuned_parameters(), self.learning_rate
+        )
         scheduler = make_scheduler(self.schedule, optimizer, max_iter)
         stream = endless_batches(
             len(X), self.batch_size, shuffle=self.shuffle, device=X.device
@@ -566,23 +561,35 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
                 terms = train(
                     self._make_loss(X, Q, labels),
                     islice(stream, n_steps),
-                    module=network,
+                    module=self.network_,
                     optimizer=optimizer,
                     scheduler=scheduler,
                     autocast=autocast(self.precision, X.device),
                 )
                 self.n_iter_ += n_steps
-                shares = labels.bincount(minlength=self.n_clusters) / len(labels)
-                record(
-                    self.history_,
-                    phase="finetune",
-                    label_change=label_change,
-                    largest_cluster=shares.max().item(),
-                    smallest_cluster=shares.min().item(),
-                    **terms,
-                )
+                self._record_finetuning(labels, label_change, terms)
                 bar.set_postfix(loss=terms["loss"], refresh=False)
                 bar.update(n_steps)
+
+    def _finetuned_parameters(self):
+        network = self.network_
+        if self.objective == "idec":
+            return list(network.parameters())
+        if self.objective == "dec":
+            return [network.centers, *network.encoder.parameters()]
+        # DCN's centres stay: moving them as well would let everything collapse
+        return list(network.encoder.parameters())
+
+    def _record_finetuning(self, labels, label_change, terms):
+        shares = labels.bincount(minlength=self.n_clusters) / len(labels)
+        record(
+            self.history_,
+            phase="finetune",
+            label_change=label_change,
+            largest_cluster=shares.max().item(),
+            smallest_cluster=shares.min().item(),
+            **terms,
+        )
 
     def _make_loss(self, X, Q, labels):
         """Loss of a batch of rows, given the targets that hold for all of them."""
@@ -613,7 +620,8 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
         def dcn(rows):
             Z = network.encoder(augment(X[rows])).float()
-            return {"loss": losses.kmeans_loss(Z, network.centers, labels[rows])}
+            centers = network.centers.detach()
+            return {"loss": losses.kmeans_loss(Z, centers, labels[rows])}
 
         return {"dec": dec, "idec": idec, "dcn": dcn}[self.objective]
 
