@@ -21,6 +21,7 @@ OLDEST = (
     "pytest==8.2.0",
     "scikit-learn==1.6.0",
     "scipy==1.11.1",
+    "threadpoolctl==3.1.0",
     "torch==2.13.0",
     "tqdm==4.66.0",
 )

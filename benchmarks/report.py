@@ -38,7 +38,8 @@ ACC is the accuracy under the best matching of clusters and classes, NMI the nor
 mutual information (arithmetic mean), ARI the adjusted Rand index: mean ± standard
 deviation over the seeds, and the worst seed's ACC. *Paper* is the ACC in the method's
 own paper, *gap* ours minus that. Seconds are those of `fit` and memory is the peak of
-the whole process; a command repeats one run.
+the whole process; a command repeats the runs. Where a machine did other work at the
+same time, seconds are more than the run needed.
 """
 
 COLUMNS = (
@@ -56,6 +57,7 @@ COLUMNS = (
     "Steps of finetuning",
     "MiB",
     "Threads",
+    "Commit",
     "Command",
 )
 
@@ -110,8 +112,15 @@ def table_row(runs):
         f"{np.mean(steps):,.0f}" if done else "",
         f"{max(run['cost']['peak_memory_mib'] for run in runs):,.0f}",
         ", ".join(sorted({str(run["environment"]["n_threads"]) for run in runs})),
-        f"`{first['command']}`",
+        ", ".join(sorted({run["commit"] for run in runs})),
+        f"`{command(runs)}`",
     ]
+
+
+def command(runs):
+    """Command that repeats all the seeds."""
+    repeated = runs[0]["command"].partition(" --seeds ")[0]
+    return " ".join([repeated, "--force --seeds", *(str(run["seed"]) for run in runs)])
 
 
 def seeds(runs, done):
@@ -132,7 +141,7 @@ def mean_and_deviation(scores):
 
 def paper_accuracy(run):
     """Accuracy that the method's paper gives for its variant, if any."""
-    if run["dataset"] not in PAPER_DATASETS or run["variant"] is None:
+    if run["dataset"] not in PAPER_DATASETS or not run["variant"] or run["overrides"]:
         return None
     column = PAPER_DATASETS.index(run["dataset"])
     return PAPER_ACCURACY.get(run["variant"], [None] * len(PAPER_DATASETS))[column]

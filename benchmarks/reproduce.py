@@ -124,6 +124,8 @@ def measure_and_record(options, seed, path):
     start, start_cpu = time.perf_counter(), time.process_time()
     try:
         estimator.fit(X)
+        if getattr(estimator, "stop_reason_", None) == "interrupted":
+            raise KeyboardInterrupt  # half a run is none
         result["scores"] = score(data.target, estimator.labels_)
         result["training"] = summarize(estimator)
     except Exception:  # noqa: BLE001  whatever it is, it belongs into the record

@@ -161,7 +161,7 @@ class InverseTransformMixin:
         Returns
         -------
         ndarray of shape (n, n_features) or (n, h, w) or (n, h, w, c)
-            float32, shaped like what ``fit`` was given and in its units, with
+            float64, shaped like what ``fit`` was given and in its units, with
             uint8 read as x / 255.
         """
         check_is_fitted(self)
@@ -176,8 +176,9 @@ class InverseTransformMixin:
         decoded = apply(decoder, torch.from_numpy(Z).to(device))
         if self.image_shape_ is not None:
             decoded = decoded.permute(0, 2, 3, 1)
-        rows = _to_numpy(decoded).reshape(len(Z), -1)
-        rows = (rows / self._scale + self._offset).astype(np.float32)
+        # float64: the units of X may be large, and small about a large offset
+        rows = _to_numpy(decoded).reshape(len(Z), -1).astype(np.float64)
+        rows = rows / self._scale + self._offset
         return rows.reshape(len(Z), *self.image_shape_) if self._keeps_images else rows
 
 
@@ -194,7 +195,7 @@ def check_enough_distinct(rows, n_clusters):
         )
     distinct = set()
     for row in rows:  # ends after a few rows, unless nearly all are the same
-        distinct.add(row.tobytes())
+        distinct.add((row + 0.0).tobytes())  # -0.0 is 0.0
         if len(distinct) >= n_clusters:
             return
     raise ValueError(
@@ -228,7 +229,9 @@ def build_autoencoder(network, input_shape, latent_dim):
         If the network does not suit the input.
     """
     if callable(network):
-        return _check_autoencoder(network(input_shape), input_shape)
+        # copied, for the callable may keep it and return it again
+        module = copy.deepcopy(network(input_shape))
+        return _check_autoencoder(module, input_shape)
     is_image = len(input_shape) == 3
     if network == "conv" and not is_image:
         raise ValueError(
@@ -238,7 +241,8 @@ def build_autoencoder(network, input_shape, latent_dim):
         )
     if network == "auto":
         network = "conv" if is_image else "mlp"
-    return _AUTOENCODERS[network](input_shape, latent_dim)
+    with torch.device("cpu"):  # whatever the caller's default is
+        return _AUTOENCODERS[network](input_shape, latent_dim).float()
 
 
 def _check_autoencoder(module, input_shape):
@@ -249,7 +253,8 @@ def _check_autoencoder(module, input_shape):
                 f"module named {part!r}; expected a torch.nn.Module with an "
                 "'encoder' and a 'decoder'."
             )
-    x = torch.zeros(2, *input_shape)
+    module.to("cpu", torch.float32)
+    x = torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu")
     Z = apply(module.encoder, x)
     decoded = apply(module.decoder, Z) if Z.ndim == 2 else None
     if decoded is None or decoded.shape != x.shape:
@@ -304,13 +309,14 @@ def _identity(batch):
 def _augmented(function, batch):
     """Augmented batch, of the same shape and kind."""
     augmented = function(batch)
-    if getattr(augmented, "shape", None) != batch.shape:
+    if not isinstance(augmented, torch.Tensor) or augmented.shape != batch.shape:
+        shape = tuple(getattr(augmented, "shape", ()))
         raise ValueError(
             f"Got an augmentation that turns a batch of shape {tuple(batch.shape)} "
-            f"into {tuple(getattr(augmented, 'shape', ())) or type(augmented)}; "
-            "expected a tensor of the same shape."
+            f"into a {type(augmented).__name__} of shape {shape}; expected a tensor "
+            "of the same shape."
         )
-    return augmented
+    return augmented.to(batch)
 
 
 @contextmanager
@@ -336,6 +342,7 @@ def restored_on_error(estimator):
 
 
 def _is_out_of_memory(error):
-    return isinstance(error, torch.cuda.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    # no common class: each backend of PyTorch raises its own RuntimeError
+    return isinstance(error, RuntimeError) and (
+        "out of memory" in str(error) or "can't allocate memory" in str(error)
     )

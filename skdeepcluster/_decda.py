@@ -1,5 +1,6 @@
 """Deep embedded clustering with data augmentation (DEC-DA)."""
 
+import warnings
 from itertools import islice
 from math import ceil, prod
 from numbers import Integral, Real
@@ -11,6 +12,7 @@ from sklearn.base import _fit_context
 from sklearn.cluster import KMeans
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
+from threadpoolctl import threadpool_limits
 
 from skdeepcluster import losses
 from skdeepcluster._base import (
@@ -20,11 +22,12 @@ from skdeepcluster._base import (
     resolve_augmentation,
     restored_on_error,
 )
-from skdeepcluster._device import autocast, seeded
+from skdeepcluster._device import autocast, resolve_device, seeded, training_mode
 from skdeepcluster._training import (
     apply,
     batches,
     endless_batches,
+    finish,
     keeping_on_interrupt,
     make_optimizer,
     make_scheduler,
@@ -69,6 +72,23 @@ _PAPER_OPTIMIZERS = {
     "ConvIDEC": ("adam", 1e-3),
 }
 _DA = ("", "-DA")
+_PAPER_SETTINGS = {  # all of them, so that other defaults leave the paper's alone
+    "latent_dim": 10,
+    "augment": "affine",
+    "init": "kmeans",
+    "n_init": 20,
+    "pretrain_epochs": 500,
+    "pretrain_schedule": "constant",
+    "schedule": "constant",
+    "max_iter": 20_000,
+    "tol": 1e-3,
+    "reconstruction_weight": 1.0,
+    "clustering_weight": 0.1,
+    "lloyd": False,
+    "batch_size": 256,
+    "shuffle": False,
+    "precision": "float32",
+}
 _PAPER_UPDATE_INTERVALS = {
     "mnist": 140,
     "fashion-mnist": 140,
@@ -94,7 +114,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         What finetuning minimises: the divergence of soft assignments from their
         sharpened targets (``"dec"``, equation 5 [2]_); that and the reconstruction
         error (``"idec"`` [3]_); or the squared distance to the centre of a sample's
-        cluster (``"dcn"``, equation 11 [4]_).
+        cluster (``"dcn"``, equation 4 [4]_).
 
     network : {"auto", "conv", "mlp"} or callable, default="auto"
         The autoencoder:
@@ -195,7 +215,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         Maps a batch to assignments; with ``encoder``, ``decoder`` and ``centers``.
 
     n_iter_ : int
-        Number of finetuning steps taken.
+        Number of finetuning steps taken, the last ones before Ctrl-C included.
 
     stop_reason_ : {"converged", "max_iter", "interrupted"}
         Why training ended.
@@ -207,6 +227,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         ``"seconds"``, ``"label_change"``, the share of labels that changed since
         the refreshment before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them then. NaN where something does not apply.
+        Ctrl-C leaves out the entry that it falls into, and the decoder's.
 
     image_shape_ : tuple of int or None
         Shape of one image, None for vectors.
@@ -223,11 +244,14 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
     Notes
     -----
-    Images with values from 0 to 1 (or uint8) enter the network as they are, others
-    are stretched to that range; vectors that are not of such a size lose their mean
-    and are divided by one number, so that distances keep their proportions. Scale
-    columns of different units first, for example with
-    :class:`~sklearn.preprocessing.StandardScaler`.
+    Images with values from 0 to 1 (as uint8 counts), some above a half, enter the
+    network as they are; others are brought to that range. So do vectors from 0 to 1
+    whose root mean square is at least a tenth; others lose their mean and are divided
+    by one number, so that distances keep their proportions. Scale columns of different
+    units first, for example with :class:`~sklearn.preprocessing.StandardScaler`.
+
+    Fits in threads of one process take turns, for they share PyTorch's random
+    generators; fits in processes do not.
 
     :meth:`from_paper` gives the settings of the paper and its authors' code. That
     code shifts by up to 10 % of a side where the paper says 3 pixels, and averages
@@ -372,10 +396,10 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
             If the variant or data set is not one of the paper's.
         """
         variant = "ConvDEC-DA" if variant is None else variant
+        variants = [name + suffix for name in _PAPER_OPTIMIZERS for suffix in _DA]
+        if variant not in variants:
+            raise ValueError(f"Got variant={variant!r}; expected one of {variants}.")
         name = variant.removesuffix("-DA")
-        if name not in _PAPER_OPTIMIZERS:
-            names = [f"{name}{suffix}" for name in _PAPER_OPTIMIZERS for suffix in _DA]
-            raise ValueError(f"Got variant={variant!r}; expected one of {names}.")
         dataset = "mnist" if dataset is None else dataset
         if dataset not in _PAPER_UPDATE_INTERVALS:
             raise ValueError(
@@ -390,14 +414,10 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
             **_PAPER_NETWORKS[network],
             "augment_pretrain": name != variant,
             "augment_finetune": name != variant,
-            "pretrain_epochs": 500,
-            "pretrain_schedule": "constant",
             "optimizer": optimizer,
             "learning_rate": learning_rate,
-            "schedule": "constant",
-            "max_iter": 20_000,
             "update_interval": _PAPER_UPDATE_INTERVALS[dataset],
-            "shuffle": False,
+            **_PAPER_SETTINGS,
         }
         return cls(**{**settings, **overrides})
 
@@ -426,26 +446,31 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
             The estimator is then left as it was.
         """
         del y
-        with restored_on_error(self):
+        device = resolve_device(self.device)
+        with restored_on_error(self), training_mode(device):
             X = self._check_X(X, reset=True)
             self.n_iter_, self.history_, self.stop_reason_ = 0, {}, "max_iter"
-            with seeded(self.random_state, X.device) as random_state:
+            with seeded(self.random_state, device) as random_state:
                 self._fit_network(X, random_state)
-            self._store_results(X)
+            finish(lambda: self._store_results(X), self._interrupt)
+        if self.stop_reason_ == "interrupted":
+            warnings.warn(
+                "Training was interrupted; the model is what had been learned by then.",
+                stacklevel=2,
+            )
         return self
 
     def _fit_network(self, X, random_state):
         """Pretrain, find centres, finetune; Ctrl-C cuts any of it short."""
         autoencoder = build_autoencoder(self.network, X.shape, self.latent_dim)
         autoencoder.to(X.device)
+        init = self._check_init(X, autoencoder)
         with keeping_on_interrupt(self._interrupt):
             self._pretrain(X, autoencoder)
-        Z = apply(autoencoder.encoder, X)
-        centers = None
-        with keeping_on_interrupt(self._interrupt):
-            centers = self._find_centers(Z, self.n_init, random_state)
-        if centers is None:
-            centers = self._find_centers(Z, 1, random_state)
+        centers = finish(
+            lambda: self._find_centers(X, autoencoder, init, random_state),
+            self._interrupt,
+        )
         self.network_ = ClusteringAutoencoder(
             autoencoder, centers, losses.student_t_assignment
         )
@@ -516,25 +541,46 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
     def _augmentation(self, X, is_on):
         return resolve_augmentation(self.augment if is_on else None, X.shape)
 
-    def _find_centers(self, Z, n_init, random_state):
-        """First centres of the clusters, as a tensor like Z."""
+    def _check_init(self, X, autoencoder):
+        """Check the parameter ``init`` before any time goes into training."""
         if isinstance(self.init, str):
             if self.init == "ensemble":
                 raise ValueError(
                     "Got init='ensemble', which this version does not offer yet; "
                     "choose 'kmeans' or give an array of centres."
                 )
-            kmeans = KMeans(self.n_clusters, n_init=n_init, random_state=random_state)
-            centers = kmeans.fit(Z.cpu().numpy()).cluster_centers_
-        else:
-            centers = check_array(self.init, dtype=np.float32, input_name="init")
-            expected = (self.n_clusters, Z.shape[1])
-            if centers.shape != expected:
-                raise ValueError(
-                    f"Got init of shape {centers.shape}; expected {expected}, one "
-                    "centre of the embedding for each cluster."
-                )
-        return torch.from_numpy(np.array(centers, order="C")).to(Z)
+            return self.init
+        centers = check_array(self.init, dtype=np.float64, input_name="init")
+        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
+        expected = (self.n_clusters, apply(autoencoder.encoder, first).shape[1])
+        if centers.shape != expected:
+            raise ValueError(
+                f"Got init of shape {centers.shape}; expected {expected}, one centre "
+                "of the embedding for each cluster."
+            )
+        if np.abs(centers).max() > np.sqrt(np.finfo(np.float32).max):
+            raise ValueError(
+                f"Got init with values up to {np.abs(centers).max():g}; expected "
+                "centres of the embedding, whose squares float32 can hold."
+            )
+        return centers
+
+    def _find_centers(self, X, autoencoder, init, random_state):
+        """First centres of the clusters, as a tensor on the device of X."""
+        if isinstance(init, str):
+            Z = apply(autoencoder.encoder, X).cpu().numpy()
+            in_haste = self.stop_reason_ == "interrupted"
+            kmeans = KMeans(
+                self.n_clusters,
+                n_init=1 if in_haste else self.n_init,
+                random_state=random_state,
+            )
+            # threads would add up in the order in which they are done
+            with threadpool_limits(limits=1):
+                init = kmeans.fit(Z).cluster_centers_
+        return torch.from_numpy(np.array(init, dtype=np.float32, order="C")).to(
+            X.device
+        )
 
     def _finetune(self, X):
         """Alternate targets from clean samples with steps on augmented ones."""
@@ -557,19 +603,34 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
                 if label_change < self.tol:
                     self.stop_reason_ = "converged"
                     break
+                if self.lloyd and self.objective == "dcn":
+                    self._move_centers(X, labels)
                 n_steps = min(update_interval, max_iter - self.n_iter_)
                 terms = train(
                     self._make_loss(X, Q, labels),
-                    islice(stream, n_steps),
+                    self._counted(islice(stream, n_steps)),
                     module=self.network_,
                     optimizer=optimizer,
                     scheduler=scheduler,
                     autocast=autocast(self.precision, X.device),
                 )
-                self.n_iter_ += n_steps
                 self._record_finetuning(labels, label_change, terms)
                 bar.set_postfix(loss=terms["loss"], refresh=False)
                 bar.update(n_steps)
+
+    def _move_centers(self, X, labels):
+        """Move centres to the means of their members; empty clusters keep theirs."""
+        Z, centers = self._embed(X), self.network_.centers
+        members = F.one_hot(labels, len(centers)).to(Z.dtype)  # (n, k)
+        sizes = members.sum(dim=0)[:, None]
+        means = members.T @ Z / sizes.clamp_min(1)
+        centers.data = torch.where(sizes > 0, means, centers.data)
+
+    def _counted(self, steps):
+        """Count the steps that are done, also where Ctrl-C ends them."""
+        for rows in steps:
+            yield rows
+            self.n_iter_ += 1
 
     def _finetuned_parameters(self):
         network = self.network_
@@ -593,37 +654,44 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _make_loss(self, X, Q, labels):
         """Loss of a batch of rows, given the targets that hold for all of them."""
-        network = self.network_
+        make = {"dec": self._dec_loss, "idec": self._idec_loss, "dcn": self._dcn_loss}
         augment = self._augmentation(X, self.augment_finetune)
-        P = losses.target_distribution(Q)
-        if self.lloyd and self.objective == "dcn":
-            network.centers.data = _class_means(self._embed(X), labels, network.centers)
+        targets = labels if self.objective == "dcn" else losses.target_distribution(Q)
+        return make[self.objective](lambda rows: augment(X[rows]), targets)
 
-        def dec(rows):
-            return {"loss": losses.kl_divergence(P[rows], network(augment(X[rows])))}
+    def _dec_loss(self, augmented, P):
+        def loss(rows):
+            Q = self.network_(augmented(rows))
+            return {"loss": losses.kl_divergence(P[rows], Q)}
 
-        def idec(rows):
-            x = augment(X[rows])
+        return loss
+
+    def _idec_loss(self, augmented, P):
+        network = self.network_
+
+        def loss(rows):
+            x = augmented(rows)
             Z = network.encoder(x)
             reconstruction = F.mse_loss(network.decoder(Z), x)
             Q = network.assignment(Z.float(), network.centers)
             clustering = losses.kl_divergence(P[rows], Q)
-            loss = (
-                self.reconstruction_weight * reconstruction
-                + self.clustering_weight * clustering
-            )
             return {
-                "loss": loss,
+                "loss": self.reconstruction_weight * reconstruction
+                + self.clustering_weight * clustering,
                 "reconstruction": reconstruction,
                 "clustering": clustering,
             }
 
-        def dcn(rows):
-            Z = network.encoder(augment(X[rows])).float()
-            centers = network.centers.detach()
+        return loss
+
+    def _dcn_loss(self, augmented, labels):
+        centers = self.network_.centers.detach()
+
+        def loss(rows):
+            Z = self.network_.encoder(augmented(rows)).float()
             return {"loss": losses.kmeans_loss(Z, centers, labels[rows])}
 
-        return {"dec": dec, "idec": idec, "dcn": dcn}[self.objective]
+        return loss
 
     def _refit_decoder(self, X):
         """Let the decoder follow an encoder that was finetuned without it."""
@@ -653,10 +721,3 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
 def _auto_steps(n_samples):
     return min(_AUTO_STEPS, ceil(_AUTO_STEPS_PER_SAMPLE * n_samples))
-
-
-def _class_means(Z, labels, centers):
-    """Means of the members of each cluster; empty ones keep their centre."""
-    members = F.one_hot(labels, len(centers)).to(Z.dtype)  # (n, k)
-    sizes = members.sum(dim=0)[:, None]
-    return torch.where(sizes > 0, members.T @ Z / sizes.clamp_min(1), centers)

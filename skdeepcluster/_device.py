@@ -86,8 +86,26 @@ def _multiplies_bfloat16_faster(device):
 
 
 @contextmanager
+def training_mode(device):
+    """Let gradients flow in full precision, whatever mode the caller is in.
+
+    Parameters
+    ----------
+    device : torch.device
+    """
+    with (
+        torch.inference_mode(False),
+        torch.enable_grad(),
+        torch.autocast(device.type, enabled=False),
+    ):
+        yield
+
+
+@contextmanager
 def seeded(random_state, device):
     """Seed PyTorch inside the block and leave its generators as they were.
+
+    Blocks in other threads wait, for the generators are common to all of them.
 
     Parameters
     ----------

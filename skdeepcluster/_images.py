@@ -13,8 +13,8 @@ _CHANNEL_COUNTS = (1, 2, 3, 4)
 # Statistics are taken in float64, chunk by chunk, to keep copies of the data small.
 _ROWS_OF_A_CHUNK = 4096
 
-# Images for prediction may be brighter than those of training, within reason.
-_BRIGHTEST = 10
+# Images for prediction may be brighter or darker than in training, within reason.
+_DARKEST, _BRIGHTEST = 0.05, 10
 
 # Scaled values beyond this are outliers whose squares would leave float32.
 _LARGEST_VALUE = 1e6
@@ -35,15 +35,16 @@ class Samples:
         ``(h, w)`` or ``(h, w, c)``, how rows fold into images.
 
     device : torch.device
-        Where batches live; values that do not fit there stay where they are.
+        Where batches, offset and scale live; values that do not fit there stay where
+        they are.
     """
 
     def __init__(self, values, offset, scale, image_shape, device):
         self.values = _to_device_if_it_fits(values, device)
         self.image_shape = image_shape
         self.device = device
-        self._offset = offset.to(device)
-        self._scale = scale.to(device)
+        self._offset = offset
+        self._scale = scale
 
     def __len__(self):
         return len(self.values)
@@ -55,7 +56,7 @@ class Samples:
         batch = (batch.float() - self._offset) * self._scale
         if self.image_shape is None:
             return batch
-        height, width, n_channels = (*self.image_shape, 1)[:3]
+        height, width, n_channels = _with_channels(self.image_shape)
         images = batch.view(len(rows), height, width, n_channels)
         return images.permute(0, 3, 1, 2)  # channels last in memory: faster
 
@@ -64,7 +65,7 @@ class Samples:
         """Shape of one sample as a network sees it: (c, h, w) or (n_features,)."""
         if self.image_shape is None:
             return (self.values.shape[1],)
-        height, width, n_channels = (*self.image_shape, 1)[:3]
+        height, width, n_channels = _with_channels(self.image_shape)
         return (n_channels, height, width)
 
 
@@ -107,12 +108,19 @@ def check_samples(X, image_shape, estimator):
     if isinstance(X, torch.Tensor):
         X = _tensor_to_array(X)
     X = check_array(X, allow_nd=True, estimator=estimator, input_name="X")
+    if X.dtype.kind not in "biuf":  # as of a frame with categories
+        X = X.astype(np.float64)
     if image_shape is not None:
         image_shape = _check_sides(image_shape)
     if 0 in X.shape:
         raise ValueError(f"Got X of shape {X.shape}; expected samples with values.")
     if X.ndim > 2:
         image_shape = _check_image_shape(X.shape, image_shape)
+    elif X.shape == image_shape and X.shape[1] != prod(image_shape):
+        raise ValueError(
+            f"Got X of shape {X.shape}, a single image; give an array of images, such "
+            "as X[None]."
+        )
     return X, image_shape
 
 
@@ -206,7 +214,8 @@ def find_scaling(rows, image_shape):
     if image_shape is not None:
         if within_unit_range and high >= 0.5:
             return 0.0, 1.0
-        low = min(low, 0.0) if high > 0 else low
+        if 0 < low < 0.9 * high:  # black stays black, unless all is nearly white
+            low = 0.0
         return low, _inverse(high - low)
     largest = max(abs(low), abs(high)) or 1.0
     mean, deviation = _moments(rows, unit * largest)
@@ -238,7 +247,7 @@ def _inverse(spread):
 
 
 def warn_of_other_units(rows, offset, scale):
-    """Warn if images are far brighter than those that the scaling was found on.
+    """Warn if images are of another range than those that the scaling was found on.
 
     Parameters
     ----------
@@ -249,7 +258,8 @@ def warn_of_other_units(rows, offset, scale):
     """
     unit = 255.0 if rows.dtype == np.uint8 else 1.0
     largest = float(rows.max()) / unit
-    if (largest - offset) * scale > _BRIGHTEST:
+    brightest = (largest - offset) * scale
+    if brightest > _BRIGHTEST or 0 < brightest < _DARKEST:
         warnings.warn(
             f"X has values up to {largest:g}, but the model was fitted on values from "
             f"{offset:g} to {offset + 1 / scale:g}; give both in the same units, where "
@@ -287,8 +297,8 @@ def make_samples(rows, image_shape, offset, scale, device):
         offset, scale = 0.0, 1.0
     return Samples(
         _as_tensor(rows),
-        torch.as_tensor(offset, dtype=torch.float32),
-        torch.as_tensor(scale, dtype=torch.float32),
+        torch.as_tensor(offset, dtype=torch.float32, device=device),
+        torch.as_tensor(scale, dtype=torch.float32, device=device),
         image_shape,
         device,
     )

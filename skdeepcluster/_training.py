@@ -2,7 +2,6 @@
 
 import math
 import time
-import warnings
 from contextlib import contextmanager, nullcontext
 
 import torch
@@ -39,7 +38,9 @@ def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
     ------
     LongTensor of shape (n_rows_of_batch,)
     """
-    order = torch.randperm(n_rows) if shuffle else torch.arange(n_rows)
+    # drawn on the processor: the same on every device
+    in_order = torch.arange(n_rows, device="cpu")
+    order = torch.randperm(n_rows, device="cpu") if shuffle else in_order
     order = order.to(device)
     end = n_rows
     if drop_last and n_rows >= batch_size:
@@ -170,9 +171,10 @@ def _check_finite(means, optimizer):
         return
     group = optimizer.param_groups[0]
     learning_rate = group.get("max_lr", group["lr"])  # the one asked for
+    terms = ", ".join(f"{name} {mean:g}" for name, mean in means.items())
     raise DivergedError(
-        f"Training diverged: the loss became {means} at a learning rate of "
-        f"{learning_rate:g}; lower the learning rate or scale X to a smaller range."
+        f"Training diverged: {terms} at a learning rate of {learning_rate:g}; lower "
+        "the learning rate or scale X to a smaller range."
     )
 
 
@@ -201,10 +203,11 @@ def apply(module, X):
     n_rows = len(X)
     offsets = torch.arange(_ROWS_OF_A_PASS, device=X.device)
     outputs = []
-    for start in range(0, n_rows, _ROWS_OF_A_PASS):
-        # the last pass is filled up with the last row
-        rows = (offsets + start).clamp_max(n_rows - 1)
-        outputs.append(module(X[rows])[: n_rows - start])
+    with torch.autocast(X.device.type, enabled=False):
+        for start in range(0, n_rows, _ROWS_OF_A_PASS):
+            # the last pass is filled up with the last row
+            rows = (offsets + start).clamp_max(n_rows - 1)
+            outputs.append(module(X[rows])[: n_rows - start])
     outputs = torch.cat(outputs)
     if not outputs.isfinite().all():
         raise DivergedError(
@@ -233,6 +236,30 @@ def progress_bar(total, description, verbose, unit):
         yield bar
 
 
+def finish(step, on_interrupt):
+    """Take a step that a usable model needs, even if the user presses Ctrl-C.
+
+    Parameters
+    ----------
+    step : callable
+        Called without arguments, and again if it was interrupted; a second Ctrl-C
+        is final.
+
+    on_interrupt : callable
+        Called without arguments if that happened.
+
+    Returns
+    -------
+    object
+        What the step returns.
+    """
+    try:
+        return step()
+    except KeyboardInterrupt:
+        on_interrupt()
+        return step()
+
+
 @contextmanager
 def keeping_on_interrupt(on_interrupt):
     """End the block, not the program, when the user presses Ctrl-C.
@@ -246,7 +273,3 @@ def keeping_on_interrupt(on_interrupt):
         yield
     except KeyboardInterrupt:
         on_interrupt()
-        warnings.warn(
-            "Training was interrupted; the model is kept as it was at that moment.",
-            stacklevel=3,
-        )
