@@ -12,16 +12,17 @@ NAME = PACKAGE.name
 
 # Imports point down, to a smaller number; never up or sideways.
 LEVELS = {
-    "": 4,  # the package itself
+    "": 5,  # the package itself
+    "_ensemble": 4,  # of U-SPEC by default
     "_cdc": 3,
     "_dacae": 3,
     "_decda": 3,
     "_deepclue": 3,
-    "_ensemble": 3,
     "_itec": 3,
     "_uspec": 3,
     "_viewgraph": 3,
     "_base": 2,
+    "_cut": 2,
     "_images": 1,
     "_training": 1,
     "augment": 1,
@@ -32,6 +33,7 @@ LEVELS = {
     "networks": 1,
     "topology": 1,
     "_device": 0,
+    "_kmeans": 0,
 }
 FOR_USERS_ONLY = {"datasets", "metrics"}
 
