@@ -1,6 +1,10 @@
 """Deep clustering behind scikit-learn's ``fit``, ``predict`` and ``transform``."""
 
 from skdeepcluster._decda import DECDAClustering
+from skdeepcluster._uspec import UltraScalableSpectralClustering
 
-__all__ = ["DECDAClustering"]
+__all__ = [
+    "DECDAClustering",
+    "UltraScalableSpectralClustering",
+]
 __version__ = "0.1.0"

@@ -1,0 +1,133 @@
+"""What the clusterers that end in a transfer cut share."""
+
+import numpy as np
+from sklearn.base import (
+    BaseEstimator,
+    ClassNamePrefixFeaturesOutMixin,
+    ClusterMixin,
+    TransformerMixin,
+)
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from skdeepcluster._kmeans import chunks, kmeans
+from skdeepcluster.consensus import embed_rows, transfer_cut_map
+
+# Eigenvalues beyond those of the embedding, for users who look for a gap.
+_MORE_EIGENVALUES = 10
+
+# Variance of the members of a cluster in the embedding, at least: where all of them
+# coincide, assignments are hard rather than undefined.
+_MIN_VARIANCE = 1e-12
+
+
+class BaseTransferCut(
+    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+):
+    """Prediction from the links of new rows to the columns of a bipartite graph.
+
+    A subclass has ``_links(X)``, the rows of the graph for checked samples, and its
+    ``fit`` calls ``_cut``.
+    """
+
+    def predict(self, X):
+        """Assign every sample to its closest cluster in the embedding.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples like those of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples,)
+            Cluster indices, from 0.
+        """
+        return self._label(self._embed(X))
+
+    def predict_proba(self, X):
+        r"""Degree to which every sample belongs to each cluster.
+
+        .. math:: p_{ij} \propto \exp(-\|z_i - \mu_j\|^2 / (2 s^2))
+
+        with the centres and the variance per dimension :math:`s^2` that k-means found
+        in the embedding: clusters as round clouds of the same size.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples like those of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_clusters)
+            With the data type of ``transform``. Rows sum to 1, and their largest entry
+            is at what ``predict`` returns.
+        """
+        Z = self._embed(X)
+        return np.concatenate([self._assign(Z[rows]) for rows in self._chunks(Z)])
+
+    def transform(self, X):
+        """Embed every sample by its links.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples like those of ``fit``.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_clusters)
+            Rows of unit length; float32 if X is, else float64.
+        """
+        return self._embed(X)
+
+    def _embed(self, X):
+        check_is_fitted(self)
+        return embed_rows(self._links(self._check_X(X, reset=False)), self._mapping)
+
+    def _check_X(self, X, *, reset):
+        return validate_data(
+            self, X, reset=reset, dtype=[np.float64, np.float32], order="C"
+        )
+
+    def _cut(self, B, *, n_init, max_iter, random_state, n_jobs=None):
+        """Partition the rows of a graph, and keep what predictions need."""
+        self._mapping, self.eigenvalues_ = transfer_cut_map(
+            B, self.n_clusters, self.n_clusters + _MORE_EIGENVALUES
+        )
+        Z = embed_rows(B, self._mapping)
+        centers, squared_distance, self.n_iter_ = kmeans(
+            Z,
+            self.n_clusters,
+            n_init=n_init,
+            max_iter=max_iter,
+            random_state=random_state,
+            n_jobs=n_jobs,
+        )
+        self.cluster_centers_ = centers.astype(Z.dtype)
+        self._variance = max(squared_distance / self.n_clusters, _MIN_VARIANCE)
+        self.labels_ = self._label(Z)
+        self._n_features_out = self.n_clusters
+        return Z
+
+    def _label(self, Z):
+        return np.concatenate(
+            [self._assign(Z[rows]).argmax(axis=1) for rows in self._chunks(Z)]
+        )
+
+    def _assign(self, Z):
+        """Degrees of a chunk of embedded rows, as they are returned to the user."""
+        centers = self.cluster_centers_.astype(np.float64)
+        # half the squared distances, without the part that is the same for all centres
+        halves = np.square(centers).sum(axis=1) / 2 - Z.astype(np.float64) @ centers.T
+        halves -= halves.min(axis=1, keepdims=True)
+        degrees = np.exp(-halves / self._variance)
+        return (degrees / degrees.sum(axis=1, keepdims=True)).astype(Z.dtype)
+
+    def _chunks(self, Z):
+        return chunks(len(Z), len(self.cluster_centers_))
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
