@@ -1,8 +1,13 @@
 """scikit-learn's own checks: all of them, for every estimator, nothing excepted."""
 
+from sklearn.cluster import KMeans
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from skdeepcluster import DECDAClustering
+from skdeepcluster import (
+    DECDAClustering,
+    EnsembleClustering,
+    UltraScalableSpectralClustering,
+)
 
 QUICK = {"pretrain_epochs": 2, "max_iter": 4, "update_interval": 2, "n_init": 1}
 
@@ -10,6 +15,10 @@ CONFIGURATIONS = [
     DECDAClustering(),
     DECDAClustering(**QUICK, objective="idec", batch_size=7),
     DECDAClustering(**QUICK, objective="dcn", lloyd=True, augment="masking"),
+    UltraScalableSpectralClustering(),
+    UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
+    EnsembleClustering(n_base=3),
+    EnsembleClustering(n_base=4, weighted=False, base=KMeans(n_init=1)),
 ]
 
 

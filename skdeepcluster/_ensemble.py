@@ -1,0 +1,332 @@
+"""Ensemble clustering: many base clusterings fused into one (DeepCluE, U-SENC)."""
+
+from functools import cache
+from math import isqrt
+from numbers import Integral
+
+import numpy as np
+from joblib import Parallel, delayed
+from sklearn.base import _fit_context, clone
+from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
+from threadpoolctl import ThreadpoolController
+
+from skdeepcluster._base import check_enough_distinct, restored_on_error
+from skdeepcluster._cut import BaseTransferCut
+from skdeepcluster._uspec import UltraScalableSpectralClustering
+from skdeepcluster.consensus import (
+    bipartite_graph,
+    cluster_weights,
+    encode_known,
+    encode_labelings,
+)
+
+# k-means of the base clusterings, in the code of U-SENC: one short run, for they shall
+# differ; and of the partition of their graph.
+_BASE_RUNS = {"n_init": 1, "max_iter": 5}
+_FINAL_RUNS = {"n_init": 3, "max_iter": 100}
+
+
+class EnsembleClustering(BaseTransferCut):
+    r"""Many base clusterings fused into one by weighted consensus [1]_.
+
+    Base clusterings differ in their random choices and their numbers of clusters. The
+    others tell how reliable each of their clusters is: it weighs
+    :func:`~skdeepcluster.consensus.cluster_weights`, and links the samples in it. The
+    transfer cut of this bipartite graph of samples and base clusters is the result.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters of the result.
+
+    n_base : int, default=30
+        Number of base clusterings that ``fit`` makes.
+
+    base_clusters : "auto" or (int, int), default="auto"
+        Least and largest number of clusters of a base clustering, which is drawn
+        between them. ``"auto"`` is ``n_clusters`` and the root of the number of
+        samples, but at most as many as there are distinct samples, and
+        representatives where the base has them.
+
+    weighted : bool, default=True
+        Whether reliable base clusters count more.
+
+    base : clusterer or None, default=None
+        Any clusterer of scikit-learn's kind, alone or at the end of a pipeline. Its
+        ``n_clusters`` (or ``n_components``) and ``random_state`` are set for each run,
+        where it has them. None is :class:`UltraScalableSpectralClustering` with one
+        short run of k-means. Those without ``predict`` leave the ensemble without it.
+
+    n_jobs : int or None, default=None
+        Base clusterings that are made at the same time, by joblib and its registered
+        backends. Each runs on one thread, so that the result is the same for any
+        number and backend. None is 1, unless within :func:`joblib.parallel_config`.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides the base clusterings and where k-means starts.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,)
+        Cluster of each training sample: what ``predict`` returns for it.
+
+    base_labels_ : ndarray of shape (n_labelings, n_samples)
+        Base clusterings, one a row, with labels from 0 without gaps.
+
+    cluster_weights_ : ndarray of shape (n_base_clusters,)
+        Weight of each base cluster, those of the first base clustering first.
+
+    embedding_ : ndarray of shape (n_samples, n_clusters)
+        Spectral embedding of the training samples: what ``transform`` returns for them.
+
+    cluster_centers_ : ndarray of shape (n_clusters, n_clusters)
+        Centres in the embedding.
+
+    eigenvalues_ : ndarray of shape (n_eigenvalues,)
+        The largest, from 1 downwards: 10 more than clusters, if there are as many base
+        clusters. A gap after the k-th speaks for k clusters.
+
+    n_iter_ : int
+        Iterations of the best run of k-means on the embedding.
+
+    estimators_ : list of estimators
+        The fitted base clusterers; empty after ``fit_labels``.
+
+    n_features_in_ : int
+        Number of features. Not after ``fit_labels``.
+
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the features, if X had names that are all strings.
+
+    See Also
+    --------
+    UltraScalableSpectralClustering : The base clusterer unless another is given.
+    skdeepcluster.consensus : The functions behind this.
+
+    References
+    ----------
+    .. [1] Huang, Chen, Chen, Wang, Lai, "DeepCluE: Enhanced deep clustering via
+       multi-layer ensembles in neural networks", IEEE TETCI, 2024.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import make_blobs
+    >>> from skdeepcluster import EnsembleClustering
+    >>> X, y = make_blobs(300, centers=3, random_state=1)
+    >>> model = EnsembleClustering(3, n_base=10, random_state=0).fit(X)
+    >>> bool((model.predict(X) == model.labels_).all())
+    True
+
+    Labels from elsewhere can be fused as well:
+
+    >>> model.fit_labels([[0, 0, 0, 1, 1, 2], [0, 0, 1, 1, 2, 2]]).labels_.shape
+    (6,)
+    """
+
+    _parameter_constraints: dict = {
+        "n_clusters": [Interval(Integral, 1, None, closed="left")],
+        "n_base": [Interval(Integral, 1, None, closed="left")],
+        "base_clusters": [StrOptions({"auto"}), tuple, list],
+        "weighted": ["boolean"],
+        "base": [HasMethods(["fit_predict", "get_params"]), None],
+        "n_jobs": [Integral, None],
+        "random_state": ["random_state"],
+    }
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        n_base=30,
+        base_clusters="auto",
+        weighted=True,
+        base=None,
+        n_jobs=None,
+        random_state=None,
+    ):
+        self.n_clusters = n_clusters
+        self.n_base = n_base
+        self.base_clusters = base_clusters
+        self.weighted = weighted
+        self.base = base
+        self.n_jobs = n_jobs
+        self.random_state = random_state
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit(self, X, y=None):
+        """Make base clusterings and fuse them.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_features)
+            Samples.
+
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X is not finite or has fewer distinct rows than ``n_clusters``, if
+            ``base_clusters`` is no range, or if the base clusterings agree on fewer
+            clusters than ``n_clusters``. The estimator is then left as it was.
+        """
+        del y
+        with restored_on_error(self):
+            X = self._check_X(X, reset=True)
+            check_enough_distinct(X, self.n_clusters)
+            random_state = check_random_state(self.random_state)
+            self.estimators_, labelings = self._fit_bases(X, random_state)
+            self._fuse(labelings, X.dtype, random_state)
+        return self
+
+    @_fit_context(prefer_skip_nested_validation=False)
+    def fit_labels(self, labelings):
+        """Fuse clusterings that exist already.
+
+        There is no ``predict``, ``predict_proba`` or ``transform`` afterwards: nothing
+        is known of the clusterers.
+
+        Parameters
+        ----------
+        labelings : array-like of shape (n_labelings, n_samples)
+            Clusterings of the same samples, one a row; or a list of them. Labels are
+            numbers or strings; a label for noise, such as -1, is one like any other.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the labelings are not vectors of the same length, have missing values,
+            or agree on fewer clusters than ``n_clusters``. The estimator is then left
+            as it was.
+        """
+        with restored_on_error(self):
+            for name in ("n_features_in_", "feature_names_in_"):
+                vars(self).pop(name, None)
+            self.estimators_ = []
+            random_state = check_random_state(self.random_state)
+            self._fuse(labelings, np.float64, random_state)
+        return self
+
+    def _fit_bases(self, X, random_state):
+        """Fitted base clusterers and their labels of X."""
+        base = self.base
+        if base is None:
+            base = UltraScalableSpectralClustering(**_BASE_RUNS)
+        low, high = self._base_range(X, base)
+        # drawn before anything runs: it does not matter what runs when
+        numbers = random_state.randint(low, high + 1, size=self.n_base).tolist()
+        seeds = random_state.randint(2**31 - 1, size=self.n_base).tolist()
+        # here for threads, which share the limit; in the tasks for other processes
+        with _thread_pools().limit(limits=1):
+            results = Parallel(n_jobs=self.n_jobs)(
+                delayed(_fit_base)(base, X, n_clusters, seed)
+                for n_clusters, seed in zip(numbers, seeds, strict=True)
+            )
+        estimators, labelings = zip(*results, strict=True)
+        return list(estimators), labelings
+
+    def _base_range(self, X, base):
+        """Least and largest number of clusters of the base clusterings."""
+        if self.base_clusters == "auto":
+            high = min(isqrt(len(X)), getattr(base, "n_representatives", len(X)))
+            high = max(self.n_clusters, high)
+            return self.n_clusters, min(high, _count_distinct(X, high))
+        is_range = (
+            len(self.base_clusters) == 2
+            and all(isinstance(number, Integral) for number in self.base_clusters)
+            and 1 <= self.base_clusters[0] <= self.base_clusters[1]
+        )
+        if not is_range:
+            raise ValueError(
+                f"Got base_clusters={self.base_clusters!r}; expected 'auto' or a pair "
+                "of integers (low, high) with 1 <= low <= high."
+            )
+        return self.base_clusters
+
+    def _fuse(self, labelings, dtype, random_state):
+        """Weigh the base clusters and cut their graph."""
+        self._classes, codes = encode_labelings(labelings)
+        if self.weighted:
+            weights = cluster_weights(codes)
+        else:
+            weights = np.ones(sum(map(len, self._classes)))
+        self.cluster_weights_ = weights.astype(dtype)
+        self.base_labels_ = np.stack(codes).astype(np.int32)
+        B = bipartite_graph(self._classes, self.base_labels_, self.cluster_weights_)
+        self.embedding_ = self._cut(B, random_state=random_state, **_FINAL_RUNS)
+
+    def _links(self, X):
+        if not self.estimators_:
+            raise ValueError(
+                "This ensemble was made by fit_labels, which knows no clusterers; call "
+                "fit(X) to predict for new samples."
+            )
+        if not hasattr(self.estimators_[0], "predict"):
+            raise ValueError(
+                f"Got base={self.base!r}, which has no predict; choose a base that has "
+                "to predict for new samples, such as None or KMeans()."
+            )
+        with _thread_pools().limit(limits=1):  # as in fit: the same digits
+            labelings = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
+                delayed(_predict)(estimator, X) for estimator in self.estimators_
+            )
+        codes = list(map(encode_known, labelings, self._classes))
+        return bipartite_graph(
+            self._classes, codes, self.cluster_weights_.astype(X.dtype)
+        )
+
+
+@cache
+def _thread_pools():
+    """Those of the libraries that are loaded now; finding them takes a while."""
+    return ThreadpoolController()
+
+
+def _fit_base(base, X, n_clusters, seed):
+    """One base clusterer and its labels."""
+    estimator = clone(base).set_params(**_settings(base, n_clusters, seed))
+    with _thread_pools().limit(limits=1):
+        if isinstance(estimator, UltraScalableSpectralClustering):
+            labels = estimator.fit(X).labels_
+        elif hasattr(estimator, "predict"):
+            labels = estimator.fit(X).predict(X)  # not all have the same in labels_
+        else:
+            labels = estimator.fit_predict(X)
+    return estimator, labels
+
+
+def _predict(estimator, X):
+    with _thread_pools().limit(limits=1):
+        return estimator.predict(X)
+
+
+def _settings(base, n_clusters, seed):
+    """Parameters of one run, for those that the base or its steps have."""
+    names = base.get_params()
+    settings = {
+        name: n_clusters for name in names if name.split("__")[-1] == "n_clusters"
+    }
+    if not settings and "n_components" in names:
+        settings["n_components"] = n_clusters
+    seeds = {name: seed for name in names if name.split("__")[-1] == "random_state"}
+    return {**settings, **seeds}
+
+
+def _count_distinct(X, limit):
+    """Number of distinct rows, counted up to a limit."""
+    distinct = set()
+    for row in X:
+        distinct.add(row.tobytes())
+        if len(distinct) >= limit:
+            break
+    return len(distinct)
