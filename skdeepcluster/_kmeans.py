@@ -74,10 +74,11 @@ def nearest(X, points, n_nearest=1, *, prepare=None, n_jobs=None):
         squared_distances[rows] = np.take_along_axis(exact, order, axis=1)
 
     width = max(len(points), n_nearest * points.shape[1])
-    # threads write to shared arrays; NumPy releases the interpreter's lock
-    Parallel(n_jobs=n_jobs, require="sharedmem")(
-        delayed(search)(rows) for rows in chunks(len(X), width)
-    )
+    parts = chunks(len(X), width)
+    if len(parts) == 1:  # not worth the start of a thread
+        search(parts[0])
+    else:  # threads write to shared arrays; NumPy releases the interpreter's lock
+        Parallel(n_jobs=n_jobs, require="sharedmem")(map(delayed(search), parts))
     return indices, squared_distances
 
 
