@@ -96,6 +96,7 @@ class BaseTransferCut(
             B, self.n_clusters, self.n_clusters + _MORE_EIGENVALUES
         )
         Z = embed_rows(B, self._mapping)
+        del B  # as large as Z or larger; callers keep no reference
         centers, squared_distance, self.n_iter_ = kmeans(
             Z,
             self.n_clusters,

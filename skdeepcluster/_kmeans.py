@@ -178,7 +178,10 @@ def lloyd(X, centers, *, max_iter, n_jobs=None):
     n_iter : int
         Iterations taken.
     """
-    still = _TOLERANCE * X.var(axis=0, dtype=np.float64).mean()
+    # var() would take a copy of X; this may lose digits, which a tolerance can spare
+    squares = np.einsum("ij,ij->j", X, X, dtype=np.float64) / len(X)
+    variances = squares - np.square(X.mean(axis=0, dtype=np.float64))
+    still = _TOLERANCE * max(variances.mean(), 0)
     n_iter, movement = 0, np.inf
     while n_iter < max_iter and movement > still:
         labels, squared_distances = nearest(X, centers, n_jobs=n_jobs)
@@ -198,8 +201,13 @@ def _means(X, labels, squared_distances, centers):
         labels = labels.copy()
         labels[farthest] = empty[: len(farthest)]
         sizes = np.bincount(labels, minlength=len(centers))
-    members = sparse.csr_array(
-        (np.ones(len(X)), labels, np.arange(len(X) + 1)), shape=(len(X), len(centers))
-    )
-    means = members.T @ X / np.maximum(sizes, 1)[:, None]
+    sums = np.zeros_like(centers)
+    for rows in chunks(len(X), X.shape[1]):
+        x = X[rows].astype(np.float64, copy=False)
+        ends = np.arange(len(x) + 1)
+        members = sparse.csr_array(
+            (np.ones(len(x)), labels[rows], ends), shape=(len(x), len(centers))
+        )
+        sums += members.T @ x
+    means = sums / np.maximum(sizes, 1)[:, None]
     return np.where(sizes[:, None] > 0, means, centers)

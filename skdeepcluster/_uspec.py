@@ -208,11 +208,8 @@ class UltraScalableSpectralClustering(BaseTransferCut):
             self._offset, self._exponent = _find_scaling(X)
             self._points = self._select(X, random_state)
             self._index = self._build_index(random_state)
-            indices, distances = self._search(X)
-            # 0 only if every sample is its own representative: any scale will do then
-            self._sigma = distances.mean() or 1.0
             self._cut(
-                self._link(indices, distances, X.dtype),
+                self._first_links(X),
                 n_init=self.n_init,
                 max_iter=self.max_iter,
                 random_state=random_state,
@@ -220,6 +217,13 @@ class UltraScalableSpectralClustering(BaseTransferCut):
             )
             self._store_results(X.dtype)
         return self
+
+    def _first_links(self, X):
+        """Links of the training samples, which decide the scale of all."""
+        indices, distances = self._search(X)
+        # 0 only if every sample is its own representative: any scale will do then
+        self._sigma = distances.mean() or 1.0
+        return self._link(indices, distances, X.dtype)
 
     def _links(self, X):
         return self._link(*self._search(X), X.dtype)
@@ -278,12 +282,15 @@ class UltraScalableSpectralClustering(BaseTransferCut):
         return indices, np.sqrt(squared_distances, out=squared_distances)
 
     def _link(self, indices, distances, dtype):
-        """Bipartite graph of shape (n_samples, n_representatives)."""
-        affinities = np.exp(-np.square(distances / self._sigma) / 2)
-        affinities = np.maximum(affinities, np.finfo(np.float64).eps)
+        """Bipartite graph of shape (n_samples, n_representatives); spoils distances."""
+        affinities = np.divide(distances, self._sigma, out=distances)
+        np.square(affinities, out=affinities)
+        affinities *= -0.5
+        np.exp(affinities, out=affinities)
+        np.maximum(affinities, np.finfo(np.float64).eps, out=affinities)
         ends = np.arange(len(indices) + 1) * indices.shape[1]
         return sparse.csr_array(
-            (affinities.astype(dtype).ravel(), indices.ravel(), ends),
+            (affinities.astype(dtype, copy=False).ravel(), indices.ravel(), ends),
             shape=(len(indices), len(self._points)),
         )
 

@@ -12,7 +12,7 @@ from scipy.linalg import eigh
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 from sklearn.utils import check_random_state
 
-from skdeepcluster._kmeans import kmeans, nearest
+from skdeepcluster._kmeans import chunks, kmeans, nearest
 
 __all__ = [
     "cluster_weights",
@@ -35,7 +35,7 @@ _LANCZOS_SHARE = 0.05
 _CHECK_TOLERANCE = 1e-3
 
 # Rows whose products are added up at a time: bounds what a transposed copy takes.
-_ROWS_AT_A_TIME = 2**17
+_ROWS_AT_A_TIME = 2**15
 
 
 def cluster_weights(labelings):
@@ -373,8 +373,7 @@ def embed_rows(B, mapping):
         With the data type of B; zero for rows without links.
     """
     Z = np.empty((B.shape[0], mapping.shape[1]), dtype=B.dtype)
-    for start in range(0, len(Z), _ROWS_AT_A_TIME):
-        rows = slice(start, start + _ROWS_AT_A_TIME)
+    for rows in chunks(*Z.shape):
         links = B[rows]
         sums = np.asarray(links.sum(axis=1, dtype=np.float64))[:, None]
         carried = links @ mapping / np.where(sums > 0, sums, 1)
