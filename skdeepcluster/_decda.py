@@ -23,6 +23,7 @@ from skdeepcluster._base import (
     restored_on_error,
 )
 from skdeepcluster._device import autocast, resolve_device, seeded, training_mode
+from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._training import (
     apply,
     batches,
@@ -142,7 +143,8 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
     init : {"kmeans", "ensemble"} or array-like of shape \
             (n_clusters, latent_dim), default="kmeans"
-        First centres in the embedding. ``"ensemble"`` is not available yet.
+        First centres in the embedding: those of k-means, or the means of what
+        :class:`EnsembleClustering` finds there.
 
     n_init : int, default=20
         Number of times k-means starts anew.
@@ -240,7 +242,8 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
     See Also
     --------
-    sklearn.cluster.KMeans : Clusters of vectors as they are.
+    EnsembleClustering : Clusters of vectors as they are, of any shape.
+    sklearn.cluster.KMeans : Clusters of vectors as they are, round ones.
 
     Notes
     -----
@@ -544,11 +547,6 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
     def _check_init(self, X, autoencoder):
         """Check the parameter ``init`` before any time goes into training."""
         if isinstance(self.init, str):
-            if self.init == "ensemble":
-                raise ValueError(
-                    "Got init='ensemble', which this version does not offer yet; "
-                    "choose 'kmeans' or give an array of centres."
-                )
             return self.init
         centers = check_array(self.init, dtype=np.float64, input_name="init")
         first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
@@ -567,20 +565,16 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _find_centers(self, X, autoencoder, init, random_state):
         """First centres of the clusters, as a tensor on the device of X."""
+        in_haste = self.stop_reason_ == "interrupted"
         if isinstance(init, str):
             Z = apply(autoencoder.encoder, X).cpu().numpy()
-            in_haste = self.stop_reason_ == "interrupted"
-            kmeans = KMeans(
-                self.n_clusters,
-                n_init=1 if in_haste else self.n_init,
-                random_state=random_state,
-            )
-            # threads would add up in the order in which they are done
-            with threadpool_limits(limits=1):
-                init = kmeans.fit(Z).cluster_centers_
-        return torch.from_numpy(np.array(init, dtype=np.float32, order="C")).to(
-            X.device
-        )
+            if init == "ensemble" and not in_haste:
+                init = _ensemble_centers(Z, self.n_clusters, random_state)
+            else:
+                n_init = 1 if in_haste else self.n_init
+                init = _kmeans_centers(Z, self.n_clusters, n_init, random_state)
+        centers = np.array(init, dtype=np.float32, order="C")
+        return torch.from_numpy(centers).to(X.device)
 
     def _finetune(self, X):
         """Alternate targets from clean samples with steps on augmented ones."""
@@ -717,6 +711,23 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         self.labels_ = self._assign(X).argmax(dim=1).cpu().numpy()
         self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
         self._n_features_out = self.cluster_centers_.shape[1]
+
+
+def _kmeans_centers(Z, n_clusters, n_init, random_state):
+    kmeans = KMeans(n_clusters, n_init=n_init, random_state=random_state)
+    # threads would add up in the order in which they are done
+    with threadpool_limits(limits=1):
+        return kmeans.fit(Z).cluster_centers_
+
+
+def _ensemble_centers(Z, n_clusters, random_state):
+    ensemble = EnsembleClustering(n_clusters, random_state=random_state)
+    labels = ensemble.fit_predict(Z)
+    # the final cut may leave a cluster empty only where rows coincide
+    found = np.unique(labels)
+    centers = np.stack([Z[labels == cluster].mean(axis=0) for cluster in found])
+    spare = Z[random_state.choice(len(Z), n_clusters - len(found), replace=False)]
+    return np.concatenate([centers, spare])
 
 
 def _auto_steps(n_samples):

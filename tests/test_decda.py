@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from skdeepcluster import DECDAClustering, _decda, losses
+from skdeepcluster import DECDAClustering, EnsembleClustering, _decda, losses
 from skdeepcluster._training import apply
 from skdeepcluster.datasets import load_digits
 from skdeepcluster.metrics import clustering_accuracy_score
@@ -332,13 +332,23 @@ def test_init_by_an_array(digits):
     assert_array_equal(given.cluster_centers_, centers[::-1])
 
 
+def test_init_by_an_ensemble(digits):
+    Z = make(max_iter=0).fit(digits).transform(digits)
+    model = make(init="ensemble", max_iter=0).fit(digits)
+    assert_array_equal(model.transform(digits), Z)
+    random_state = np.random.RandomState(0)
+    random_state.randint(2**31 - 1)  # what PyTorch was seeded with
+    labels = EnsembleClustering(4, random_state=random_state).fit_predict(Z)
+    means = [Z[labels == cluster].mean(axis=0) for cluster in range(4)]
+    np.testing.assert_allclose(model.cluster_centers_, means, rtol=1e-5, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("init", "message"),
     [
         (np.zeros((4, 2)), r"shape \(4, 2\); expected \(4, 3\)"),
         (np.full((4, 3), np.nan), "NaN"),
         (np.full((4, 3), 1e300), "float32 can hold"),
-        ("ensemble", "not offer yet"),
         ("random", "init"),
     ],
 )
