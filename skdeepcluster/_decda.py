@@ -237,7 +237,7 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
     n_features_in_ : int
         Number of values in a sample.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the columns, if ``fit`` was given a frame.
 
     See Also

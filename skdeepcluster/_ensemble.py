@@ -96,7 +96,7 @@ class EnsembleClustering(BaseTransferCut):
     n_features_in_ : int
         Number of features. Not after ``fit_labels``.
 
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had names that are all strings.
 
     See Also
