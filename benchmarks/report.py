@@ -35,9 +35,9 @@ final model. *Paper* presets are those of `from_paper`, *defaults* those of the
 constructor.
 
 `benchmarks/results/investigations/` answers questions that the runs raised: why
-ConvDEC-DA on USPS fails with one seed of three, for example. It is k-means that does, in
-20 starts; centres from 100 starts, or by `init="ensemble"`, end at .986 from the same
-pretrained embedding.
+ConvDEC-DA on USPS fails with one seed of three, for example. It is k-means that does,
+in 20 starts; centres from 100 starts, or by `init="ensemble"`, end at .986 from the
+same pretrained embedding.
 
 ACC is the accuracy under the best matching of clusters and classes, NMI the normalised
 mutual information (arithmetic mean), ARI the adjusted Rand index: mean ± standard
