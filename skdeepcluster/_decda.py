@@ -1,55 +1,13 @@
 """Deep embedded clustering with data augmentation (DEC-DA)."""
 
-import warnings
-from itertools import islice
-from math import ceil, prod
-from numbers import Integral, Real
+from numbers import Real
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.base import _fit_context
-from sklearn.cluster import KMeans
-from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from threadpoolctl import threadpool_limits
 
 from skdeepcluster import losses
-from skdeepcluster._base import (
-    BaseDeepClustering,
-    InverseTransformMixin,
-    build_autoencoder,
-    resolve_augmentation,
-    restored_on_error,
-)
-from skdeepcluster._device import autocast, resolve_device, seeded, training_mode
-from skdeepcluster._ensemble import EnsembleClustering
-from skdeepcluster._training import (
-    apply,
-    batches,
-    endless_batches,
-    finish,
-    keeping_on_interrupt,
-    make_optimizer,
-    make_scheduler,
-    progress_bar,
-    record,
-    train,
-)
-from skdeepcluster.networks import ClusteringAutoencoder
-
-# What "auto" budgets amount to: as many steps for large data as for 2,000 samples.
-_AUTO_STEPS = 3000
-_AUTO_STEPS_PER_SAMPLE = 1.5
-
-# Steps in which the decoder catches up with an encoder that moved without it, at
-# most: it gets no more than it got in pretraining.
-_DECODER_STEPS = 300
-
-_AUTO = StrOptions({"auto"})
-_OPTIMIZER = StrOptions({"adam", "sgd"})
-_SCHEDULE = StrOptions({"constant", "one-cycle"})
-_POSITIVE = Interval(Real, 0, None, closed="neither")
+from skdeepcluster._embedded import BaseEmbeddedClustering
 
 # Optimisers of the paper's section 3.3, from its code. The network decides about
 # pretraining, not the method's name: with Adam the dense one learns much less.
@@ -98,7 +56,7 @@ _PAPER_UPDATE_INTERVALS = {
 }
 
 
-class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
+class DECDAClustering(BaseEmbeddedClustering):
     """Deep embedded clustering with data augmentation (DEC-DA) [1]_.
 
     An autoencoder learns to restore augmented samples; k-means finds centres in its
@@ -286,27 +244,13 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
     """
 
     _parameter_constraints: dict = {
-        **BaseDeepClustering._parameter_constraints,
+        **BaseEmbeddedClustering._parameter_constraints,
         "objective": [StrOptions({"dec", "idec", "dcn"})],
-        "network": [StrOptions({"auto", "mlp", "conv"}), callable],
         "augment_pretrain": ["boolean"],
         "augment_finetune": ["boolean"],
-        "init": [StrOptions({"kmeans", "ensemble"}), "array-like"],
-        "n_init": [Interval(Integral, 1, None, closed="left")],
-        "pretrain_epochs": [Interval(Integral, 0, None, closed="left"), _AUTO],
-        "pretrain_optimizer": [_OPTIMIZER],
-        "pretrain_learning_rate": [_POSITIVE],
-        "pretrain_schedule": [_SCHEDULE],
-        "optimizer": [_OPTIMIZER],
-        "learning_rate": [_POSITIVE],
-        "schedule": [_SCHEDULE],
-        "max_iter": [Interval(Integral, 0, None, closed="left"), _AUTO],
-        "update_interval": [Interval(Integral, 1, None, closed="left"), _AUTO],
-        "tol": [Interval(Real, 0, 1, closed="both")],
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "clustering_weight": [Interval(Real, 0, None, closed="left")],
         "lloyd": ["boolean"],
-        "shuffle": ["boolean"],
     }
 
     def __init__(
@@ -424,207 +368,19 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         }
         return cls(**{**settings, **overrides})
 
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn an embedding and its clusters.
+    def _drops_last_batch(self):
+        # Keras' generators of augmented images leave it out
+        return self.augment_pretrain
 
-        Parameters
-        ----------
-        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
-            Vectors, grey images or colour images; or flat rows that ``image_shape``
-            says how to fold. uint8 is read as x / 255.
-
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X is not finite, has the wrong shape, or has fewer distinct rows than
-            ``n_clusters``; if parameters do not suit it; or if training diverges.
-            The estimator is then left as it was.
-        """
-        del y
-        device = resolve_device(self.device)
-        with restored_on_error(self), training_mode(device):
-            X = self._check_X(X, reset=True)
-            self.n_iter_, self.history_, self.stop_reason_ = 0, {}, "max_iter"
-            with seeded(self.random_state, device) as random_state:
-                self._fit_network(X, random_state)
-            finish(lambda: self._store_results(X), self._interrupt)
-        if self.stop_reason_ == "interrupted":
-            warnings.warn(
-                "Training was interrupted; the model is what had been learned by then.",
-                stacklevel=2,
-            )
-        return self
-
-    def _fit_network(self, X, random_state):
-        """Pretrain, find centres, finetune; Ctrl-C cuts any of it short."""
-        autoencoder = build_autoencoder(self.network, X.shape, self.latent_dim)
-        autoencoder.to(X.device)
-        init = self._check_init(X, autoencoder)
-        with keeping_on_interrupt(self._interrupt):
-            self._pretrain(X, autoencoder)
-        centers = finish(
-            lambda: self._find_centers(X, autoencoder, init, random_state),
-            self._interrupt,
-        )
-        self.network_ = ClusteringAutoencoder(
-            autoencoder, centers, losses.student_t_assignment
-        )
-        with keeping_on_interrupt(self._interrupt):
-            if self.stop_reason_ != "interrupted":
-                self._finetune(X)
-                self._refit_decoder(X)
-
-    def _interrupt(self):
-        self.stop_reason_ = "interrupted"
-
-    def _pretrain(self, X, autoencoder):
-        """Teach the autoencoder to restore augmented samples (equation 8)."""
+    def _pretraining_loss(self, X, autoencoder):
+        """Error of the restored augmented samples (equation 8)."""
         augment = self._augmentation(X, self.augment_pretrain)
 
         def loss(rows):
             x = augment(X[rows])
             return {"loss": F.mse_loss(autoencoder(x), x)}
 
-        optimizer = make_optimizer(
-            self.pretrain_optimizer,
-            autoencoder.parameters(),
-            self.pretrain_learning_rate,
-        )
-        n_epochs, n_steps = self._plan_pretraining(len(X))
-        scheduler = make_scheduler(
-            self.pretrain_schedule, optimizer, n_epochs * n_steps
-        )
-        with progress_bar(n_epochs, "pretraining", self.verbose, "epoch") as bar:
-            for _ in range(n_epochs):
-                one_pass = batches(
-                    len(X),
-                    self.batch_size,
-                    shuffle=True,
-                    drop_last=self.augment_pretrain,
-                    device=X.device,
-                )
-                terms = train(
-                    loss,
-                    one_pass,
-                    module=autoencoder,
-                    optimizer=optimizer,
-                    scheduler=scheduler,
-                    autocast=autocast(self.precision, X.device),
-                )
-                record(self.history_, phase="pretrain", **terms)
-                bar.set_postfix(loss=terms["loss"], refresh=False)
-                bar.update()
-
-    def _plan_pretraining(self, n_samples):
-        """Number of epochs, and of steps in each of them."""
-        n_steps = n_samples / self.batch_size
-        # Keras' generators of augmented images leave out the incomplete last batch
-        n_steps = max(1, int(n_steps)) if self.augment_pretrain else ceil(n_steps)
-        if self.pretrain_epochs == "auto":
-            return ceil(_auto_steps(n_samples) / n_steps), n_steps
-        return self.pretrain_epochs, n_steps
-
-    def _plan_finetuning(self, n_samples):
-        """Number of steps in all, and between two refreshments of the targets."""
-        max_iter, update_interval = self.max_iter, self.update_interval
-        if max_iter == "auto":
-            max_iter = _auto_steps(n_samples)
-        if update_interval == "auto":  # the paper's are half a pass to three quarters
-            update_interval = ceil(n_samples / (2 * self.batch_size))
-        return max_iter, update_interval
-
-    def _augmentation(self, X, is_on):
-        return resolve_augmentation(self.augment if is_on else None, X.shape)
-
-    def _check_init(self, X, autoencoder):
-        """Check the parameter ``init`` before any time goes into training."""
-        if isinstance(self.init, str):
-            return self.init
-        centers = check_array(self.init, dtype=np.float64, input_name="init")
-        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
-        expected = (self.n_clusters, apply(autoencoder.encoder, first).shape[1])
-        if centers.shape != expected:
-            raise ValueError(
-                f"Got init of shape {centers.shape}; expected {expected}, one centre "
-                "of the embedding for each cluster."
-            )
-        if np.abs(centers).max() > np.sqrt(np.finfo(np.float32).max):
-            raise ValueError(
-                f"Got init with values up to {np.abs(centers).max():g}; expected "
-                "centres of the embedding, whose squares float32 can hold."
-            )
-        return centers
-
-    def _find_centers(self, X, autoencoder, init, random_state):
-        """First centres of the clusters, as a tensor on the device of X."""
-        in_haste = self.stop_reason_ == "interrupted"
-        if isinstance(init, str):
-            Z = apply(autoencoder.encoder, X).cpu().numpy()
-            if init == "ensemble" and not in_haste:
-                init = _ensemble_centers(Z, self.n_clusters, random_state)
-            else:
-                n_init = 1 if in_haste else self.n_init
-                init = _kmeans_centers(Z, self.n_clusters, n_init, random_state)
-        centers = np.array(init, dtype=np.float32, order="C")
-        return torch.from_numpy(centers).to(X.device)
-
-    def _finetune(self, X):
-        """Alternate targets from clean samples with steps on augmented ones."""
-        max_iter, update_interval = self._plan_finetuning(len(X))
-        optimizer = make_optimizer(
-            self.optimizer, self._finetuned_parameters(), self.learning_rate
-        )
-        scheduler = make_scheduler(self.schedule, optimizer, max_iter)
-        stream = endless_batches(
-            len(X), self.batch_size, shuffle=self.shuffle, device=X.device
-        )
-        labels = None
-        with progress_bar(max_iter, "finetuning", self.verbose, "step") as bar:
-            while self.n_iter_ < max_iter:
-                Q = self._assign(X)
-                labels, previous = Q.argmax(dim=1), labels
-                label_change = np.nan
-                if previous is not None:
-                    label_change = (labels != previous).float().mean().item()
-                if label_change < self.tol:
-                    self.stop_reason_ = "converged"
-                    break
-                if self.lloyd and self.objective == "dcn":
-                    self._move_centers(X, labels)
-                n_steps = min(update_interval, max_iter - self.n_iter_)
-                terms = train(
-                    self._make_loss(X, Q, labels),
-                    self._counted(islice(stream, n_steps)),
-                    module=self.network_,
-                    optimizer=optimizer,
-                    scheduler=scheduler,
-                    autocast=autocast(self.precision, X.device),
-                )
-                self._record_finetuning(labels, label_change, terms)
-                bar.set_postfix(loss=terms["loss"], refresh=False)
-                bar.update(n_steps)
-
-    def _move_centers(self, X, labels):
-        """Move centres to the means of their members; empty clusters keep theirs."""
-        Z, centers = self._embed(X), self.network_.centers
-        members = F.one_hot(labels, len(centers)).to(Z.dtype)  # (n, k)
-        sizes = members.sum(dim=0)[:, None]
-        means = members.T @ Z / sizes.clamp_min(1)
-        centers.data = torch.where(sizes > 0, means, centers.data)
-
-    def _counted(self, steps):
-        """Count the steps that are done, also where Ctrl-C ends them."""
-        for rows in steps:
-            yield rows
-            self.n_iter_ += 1
+        return loss
 
     def _finetuned_parameters(self):
         network = self.network_
@@ -635,23 +391,30 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
         # DCN's centres stay: moving them as well would let everything collapse
         return list(network.encoder.parameters())
 
-    def _record_finetuning(self, labels, label_change, terms):
-        shares = labels.bincount(minlength=self.n_clusters) / len(labels)
-        record(
-            self.history_,
-            phase="finetune",
-            label_change=label_change,
-            largest_cluster=shares.max().item(),
-            smallest_cluster=shares.min().item(),
-            **terms,
-        )
+    def _keeps_decoding(self):
+        return self.objective == "idec"
 
-    def _make_loss(self, X, Q, labels):
-        """Loss of a batch of rows, given the targets that hold for all of them."""
-        make = {"dec": self._dec_loss, "idec": self._idec_loss, "dcn": self._dcn_loss}
+    def _finetuning_loss(self, X, Q, labels):
+        """Loss of a batch of rows, given the assignments of all clean samples."""
         augment = self._augmentation(X, self.augment_finetune)
-        targets = labels if self.objective == "dcn" else losses.target_distribution(Q)
-        return make[self.objective](lambda rows: augment(X[rows]), targets)
+
+        def augmented(rows):
+            return augment(X[rows])
+
+        if self.objective == "dcn":
+            if self.lloyd:
+                self._move_centers(X, labels)
+            return self._dcn_loss(augmented, labels)
+        make = {"dec": self._dec_loss, "idec": self._idec_loss}
+        return make[self.objective](augmented, losses.target_distribution(Q))
+
+    def _move_centers(self, X, labels):
+        """Move centres to the means of their members; empty clusters keep theirs."""
+        Z, centers = self._embed(X), self.network_.centers
+        members = F.one_hot(labels, len(centers)).to(Z.dtype)  # (n, k)
+        sizes = members.sum(dim=0)[:, None]
+        means = members.T @ Z / sizes.clamp_min(1)
+        centers.data = torch.where(sizes > 0, means, centers.data)
 
     def _dec_loss(self, augmented, P):
         def loss(rows):
@@ -686,49 +449,3 @@ class DECDAClustering(InverseTransformMixin, BaseDeepClustering):
             return {"loss": losses.kmeans_loss(Z, centers, labels[rows])}
 
         return loss
-
-    def _refit_decoder(self, X):
-        """Let the decoder follow an encoder that was finetuned without it."""
-        n_steps = min(_DECODER_STEPS, prod(self._plan_pretraining(len(X))))
-        if self.objective == "idec" or self.n_iter_ == 0 or n_steps == 0:
-            return
-        decoder = self.network_.decoder
-        Z = self._embed(X)
-        optimizer = make_optimizer("adam", decoder.parameters(), 1e-3)
-        stream = endless_batches(len(X), self.batch_size, shuffle=True, device=X.device)
-        terms = train(
-            lambda rows: {"loss": F.mse_loss(decoder(Z[rows]), X[rows])},
-            islice(stream, n_steps),
-            module=decoder,
-            optimizer=optimizer,
-            scheduler=make_scheduler("one-cycle", optimizer, n_steps),
-            autocast=autocast(self.precision, X.device),
-        )
-        record(self.history_, phase="decoder", **terms)
-
-    def _store_results(self, X):
-        """Attributes for users, all from the final network."""
-        self.labels_ = self._assign(X).argmax(dim=1).cpu().numpy()
-        self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
-        self._n_features_out = self.cluster_centers_.shape[1]
-
-
-def _kmeans_centers(Z, n_clusters, n_init, random_state):
-    kmeans = KMeans(n_clusters, n_init=n_init, random_state=random_state)
-    # threads would add up in the order in which they are done
-    with threadpool_limits(limits=1):
-        return kmeans.fit(Z).cluster_centers_
-
-
-def _ensemble_centers(Z, n_clusters, random_state):
-    ensemble = EnsembleClustering(n_clusters, random_state=random_state)
-    labels = ensemble.fit_predict(Z)
-    # the final cut may leave a cluster empty only where rows coincide
-    found = np.unique(labels)
-    centers = np.stack([Z[labels == cluster].mean(axis=0) for cluster in found])
-    spare = Z[random_state.choice(len(Z), n_clusters - len(found), replace=False)]
-    return np.concatenate([centers, spare])
-
-
-def _auto_steps(n_samples):
-    return min(_AUTO_STEPS, ceil(_AUTO_STEPS_PER_SAMPLE * n_samples))

@@ -11,6 +11,10 @@ from tqdm.auto import tqdm
 # on its shape in the last digits, and predictions shall not depend on company.
 _ROWS_OF_A_PASS = 256
 
+# What "auto" budgets amount to: as many steps for large data as for 2,000 samples.
+_AUTO_STEPS = 3000
+_AUTO_STEPS_PER_SAMPLE = 1.5
+
 
 class DivergedError(ValueError, FloatingPointError):
     """Training left the finite numbers."""
@@ -53,6 +57,35 @@ def endless_batches(n_rows, batch_size, *, shuffle, device=None):
     """Yield the batches of one pass after another, for ever."""
     while True:
         yield from batches(n_rows, batch_size, shuffle=shuffle, device=device)
+
+
+def auto_steps(n_samples):
+    """Number of steps that "auto" budgets amount to."""
+    return min(_AUTO_STEPS, math.ceil(_AUTO_STEPS_PER_SAMPLE * n_samples))
+
+
+def count_epochs(n_epochs, n_samples, batch_size, *, drop_last=False):
+    """Number of epochs, and of steps in each of them.
+
+    Parameters
+    ----------
+    n_epochs : int or "auto"
+        ``"auto"`` is as many as :func:`auto_steps` needs.
+
+    n_samples, batch_size : int
+
+    drop_last : bool, default=False
+        As for :func:`batches`.
+
+    Returns
+    -------
+    n_epochs, n_steps : int
+    """
+    n_steps = n_samples / batch_size
+    n_steps = max(1, int(n_steps)) if drop_last else math.ceil(n_steps)
+    if n_epochs == "auto":
+        n_epochs = math.ceil(auto_steps(n_samples) / n_steps)
+    return n_epochs, n_steps
 
 
 def make_optimizer(name, parameters, learning_rate):
@@ -164,6 +197,40 @@ def train(loss, steps, *, module, optimizer, scheduler=None, autocast=None):
     means = dict(zip(terms, (totals / n_rows).tolist(), strict=True))
     _check_finite(means, optimizer)
     return {**means, "seconds": time.perf_counter() - start}
+
+
+def train_epochs(loss, passes, *, n_epochs, history, phase, verbose, **training):
+    """Train for several passes over the data, an entry of the history for each.
+
+    Parameters
+    ----------
+    loss : callable
+        As :func:`train` takes it.
+
+    passes : callable
+        Returns the batches of one pass.
+
+    n_epochs : int
+        Number of passes.
+
+    history : dict of list
+        Gets the mean of each term.
+
+    phase : str
+        Its name in the history and in front of the progress bar.
+
+    verbose : int
+        Whether to show a progress bar.
+
+    **training
+        As :func:`train` takes it.
+    """
+    with progress_bar(n_epochs, phase, verbose, "epoch") as bar:
+        for _ in range(n_epochs):
+            terms = train(loss, passes(), **training)
+            record(history, phase=phase, **terms)
+            bar.set_postfix(loss=terms["loss"], refresh=False)
+            bar.update()
 
 
 def _check_finite(means, optimizer):

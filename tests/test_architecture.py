@@ -12,13 +12,14 @@ NAME = PACKAGE.name
 
 # Imports point down, to a smaller number; never up or sideways.
 LEVELS = {
-    "": 6,  # the package itself
-    "_cdc": 5,
-    "_dacae": 5,
-    "_decda": 5,
-    "_deepclue": 5,
-    "_itec": 5,
-    "_viewgraph": 5,
+    "": 7,  # the package itself
+    "_cdc": 6,
+    "_dacae": 6,
+    "_decda": 6,
+    "_deepclue": 6,
+    "_itec": 6,
+    "_viewgraph": 6,
+    "_embedded": 5,
     "_ensemble": 4,  # of U-SPEC by default; may initialise deep methods
     "_uspec": 3,
     "_base": 2,

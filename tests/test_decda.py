@@ -5,7 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 
-from skdeepcluster import DECDAClustering, EnsembleClustering, _decda, losses
+from skdeepcluster import DECDAClustering, EnsembleClustering, _embedded, losses
 from skdeepcluster._training import apply
 from skdeepcluster.datasets import load_digits
 from skdeepcluster.metrics import clustering_accuracy_score
@@ -189,13 +189,13 @@ def spied(monkeypatch):
     """Arguments of the optimisers, schedules and k-means that a fit makes."""
     seen = {"make_optimizer": [], "make_scheduler": [], "KMeans": []}
     for name, calls in seen.items():
-        original = getattr(_decda, name)
+        original = getattr(_embedded, name)
 
         def watched(*args, original=original, calls=calls, **kwargs):
             calls.append((args, kwargs))
             return original(*args, **kwargs)
 
-        monkeypatch.setattr(_decda, name, watched)
+        monkeypatch.setattr(_embedded, name, watched)
     return seen
 
 

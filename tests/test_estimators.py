@@ -266,7 +266,7 @@ def test_nothing_is_printed_unless_asked(estimator, noise, capfd):
     estimator.fit(noise).predict(noise)
     assert capfd.readouterr() == ("", "")
     estimator.set_params(verbose=1).fit(noise)
-    assert "finetuning" in capfd.readouterr().err
+    assert "finetune" in capfd.readouterr().err
 
 
 def test_input_is_never_modified(estimator, digits):

@@ -1,0 +1,350 @@
+"""Clustering in the embedding of an autoencoder that learns from the clusters."""
+
+import warnings
+from itertools import islice
+from math import ceil
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from sklearn.base import _fit_context
+from sklearn.cluster import KMeans
+from sklearn.utils import check_array
+from sklearn.utils._param_validation import Interval, StrOptions
+from threadpoolctl import threadpool_limits
+
+from skdeepcluster import losses
+from skdeepcluster._base import (
+    BaseDeepClustering,
+    InverseTransformMixin,
+    build_autoencoder,
+    resolve_augmentation,
+    restored_on_error,
+)
+from skdeepcluster._device import autocast, resolve_device, seeded, training_mode
+from skdeepcluster._ensemble import EnsembleClustering
+from skdeepcluster._training import (
+    apply,
+    auto_steps,
+    batches,
+    count_epochs,
+    endless_batches,
+    finish,
+    keeping_on_interrupt,
+    make_optimizer,
+    make_scheduler,
+    progress_bar,
+    record,
+    train,
+    train_epochs,
+)
+from skdeepcluster.networks import ClusteringAutoencoder
+
+# Steps in which the decoder catches up with an encoder that moved without it, at
+# most: it gets no more than it got in pretraining.
+_DECODER_STEPS = 300
+
+_AUTO = StrOptions({"auto"})
+_OPTIMIZER = StrOptions({"adam", "sgd"})
+_SCHEDULE = StrOptions({"constant", "one-cycle"})
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+
+
+class BaseEmbeddedClustering(InverseTransformMixin, BaseDeepClustering):
+    """Pretrain an autoencoder, find centres in its embedding, finetune both.
+
+    A subclass says what is minimised: ``_pretraining_loss(X, autoencoder)`` and
+    ``_finetuning_loss(X, Q, labels)`` return functions of a batch of rows, as
+    :func:`~skdeepcluster._training.train` takes them.
+    """
+
+    _parameter_constraints: dict = {
+        **BaseDeepClustering._parameter_constraints,
+        "network": [StrOptions({"auto", "mlp", "conv"}), callable],
+        "init": [StrOptions({"kmeans", "ensemble"}), "array-like"],
+        "n_init": [Interval(Integral, 1, None, closed="left")],
+        "pretrain_epochs": [Interval(Integral, 0, None, closed="left"), _AUTO],
+        "pretrain_optimizer": [_OPTIMIZER],
+        "pretrain_learning_rate": [_POSITIVE],
+        "pretrain_schedule": [_SCHEDULE],
+        "optimizer": [_OPTIMIZER],
+        "learning_rate": [_POSITIVE],
+        "schedule": [_SCHEDULE],
+        "max_iter": [Interval(Integral, 0, None, closed="left"), _AUTO],
+        "update_interval": [Interval(Integral, 1, None, closed="left"), _AUTO],
+        "tol": [Interval(Real, 0, 1, closed="both")],
+        "shuffle": ["boolean"],
+    }
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn an embedding and its clusters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
+            Vectors, grey images or colour images; or flat rows that ``image_shape``
+            says how to fold. uint8 is read as x / 255.
+
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, has the wrong shape, or has fewer distinct rows than
+            ``n_clusters``; if parameters do not suit it; or if training diverges.
+            The estimator is then left as it was.
+        """
+        del y
+        device = resolve_device(self.device)
+        with restored_on_error(self), training_mode(device):
+            X = self._check_X(X, reset=True)
+            self.n_iter_, self.history_, self.stop_reason_ = 0, {}, "max_iter"
+            with seeded(self.random_state, device) as random_state:
+                self._fit_network(X, random_state)
+            finish(lambda: self._store_results(X), self._interrupt)
+        if self.stop_reason_ == "interrupted":
+            warnings.warn(
+                "Training was interrupted; the model is what had been learned by then.",
+                stacklevel=2,
+            )
+        return self
+
+    def _fit_network(self, X, random_state):
+        """Pretrain, find centres, finetune; Ctrl-C cuts any of it short."""
+        autoencoder = self._build_autoencoder(X)
+        init = self._check_init(X, autoencoder)
+        with keeping_on_interrupt(self._interrupt):
+            self._pretrain(X, autoencoder)
+        centers = finish(
+            lambda: self._find_centers(X, autoencoder, init, random_state),
+            self._interrupt,
+        )
+        self.network_ = ClusteringAutoencoder(
+            autoencoder, centers, losses.student_t_assignment
+        )
+        with keeping_on_interrupt(self._interrupt):
+            if self.stop_reason_ != "interrupted":
+                self._finetune(X)
+                self._refit_decoder(X)
+
+    def _interrupt(self):
+        self.stop_reason_ = "interrupted"
+
+    def _build_autoencoder(self, X):
+        network = build_autoencoder(self.network, X.shape, self.latent_dim)
+        return network.to(X.device)
+
+    def _pretrain(self, X, autoencoder):
+        optimizer = make_optimizer(
+            self.pretrain_optimizer,
+            autoencoder.parameters(),
+            self.pretrain_learning_rate,
+        )
+        n_epochs, n_steps = self._plan_pretraining(len(X))
+        train_epochs(
+            self._pretraining_loss(X, autoencoder),
+            lambda: batches(
+                len(X),
+                self.batch_size,
+                shuffle=True,
+                drop_last=self._drops_last_batch(),
+                device=X.device,
+            ),
+            n_epochs=n_epochs,
+            history=self.history_,
+            phase="pretrain",
+            verbose=self.verbose,
+            module=autoencoder,
+            optimizer=optimizer,
+            scheduler=make_scheduler(
+                self.pretrain_schedule, optimizer, n_epochs * n_steps
+            ),
+            autocast=autocast(self.precision, X.device),
+        )
+
+    def _plan_pretraining(self, n_samples):
+        """Number of epochs, and of steps in each of them."""
+        return count_epochs(
+            self.pretrain_epochs,
+            n_samples,
+            self.batch_size,
+            drop_last=self._drops_last_batch(),
+        )
+
+    def _drops_last_batch(self):
+        """Whether pretraining leaves out an incomplete last batch."""
+        return False
+
+    def _plan_finetuning(self, n_samples):
+        """Number of steps in all, and between two refreshments of the targets."""
+        max_iter, update_interval = self.max_iter, self.update_interval
+        if max_iter == "auto":
+            max_iter = auto_steps(n_samples)
+        if update_interval == "auto":  # the papers' are half a pass to three quarters
+            update_interval = ceil(n_samples / (2 * self.batch_size))
+        return max_iter, update_interval
+
+    def _augmentation(self, X, is_on=True):
+        return resolve_augmentation(self.augment if is_on else None, X.shape)
+
+    def _check_init(self, X, autoencoder):
+        """Check the parameter ``init`` before any time goes into training."""
+        if isinstance(self.init, str):
+            return self.init
+        centers = check_array(self.init, dtype=np.float64, input_name="init")
+        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
+        expected = (self.n_clusters, apply(autoencoder.encoder, first).shape[1])
+        if centers.shape != expected:
+            raise ValueError(
+                f"Got init of shape {centers.shape}; expected {expected}, one centre "
+                "of the embedding for each cluster."
+            )
+        if np.abs(centers).max() > np.sqrt(np.finfo(np.float32).max):
+            raise ValueError(
+                f"Got init with values up to {np.abs(centers).max():g}; expected "
+                "centres of the embedding, whose squares float32 can hold."
+            )
+        return centers
+
+    def _find_centers(self, X, autoencoder, init, random_state):
+        """First centres of the clusters, as a tensor on the device of X."""
+        if isinstance(init, str):
+            in_haste = self.stop_reason_ == "interrupted"
+            init = find_centers(
+                apply(autoencoder.encoder, X).cpu().numpy(),
+                self.n_clusters,
+                "kmeans" if in_haste else init,
+                n_init=1 if in_haste else self.n_init,
+                random_state=random_state,
+            )
+        centers = np.array(init, dtype=np.float32, order="C")
+        return torch.from_numpy(centers).to(X.device)
+
+    def _finetune(self, X):
+        """Alternate targets, from clean samples, with steps towards them."""
+        max_iter, update_interval = self._plan_finetuning(len(X))
+        optimizer = make_optimizer(
+            self.optimizer, self._finetuned_parameters(), self.learning_rate
+        )
+        scheduler = make_scheduler(self.schedule, optimizer, max_iter)
+        stream = endless_batches(
+            len(X), self.batch_size, shuffle=self.shuffle, device=X.device
+        )
+        labels = None
+        with progress_bar(max_iter, "finetune", self.verbose, "step") as bar:
+            while self.n_iter_ < max_iter:
+                Q = self._assign(X)
+                labels, previous = Q.argmax(dim=1), labels
+                label_change = np.nan
+                if previous is not None:
+                    label_change = (labels != previous).float().mean().item()
+                if label_change < self.tol:
+                    self.stop_reason_ = "converged"
+                    break
+                n_steps = min(update_interval, max_iter - self.n_iter_)
+                terms = train(
+                    self._finetuning_loss(X, Q, labels),
+                    self._counted(islice(stream, n_steps)),
+                    module=self.network_,
+                    optimizer=optimizer,
+                    scheduler=scheduler,
+                    autocast=autocast(self.precision, X.device),
+                )
+                self._record_finetuning(labels, label_change, terms)
+                bar.set_postfix(loss=terms["loss"], refresh=False)
+                bar.update(n_steps)
+
+    def _counted(self, steps):
+        """Count the steps that are done, also where Ctrl-C ends them."""
+        for rows in steps:
+            yield rows
+            self.n_iter_ += 1
+
+    def _finetuned_parameters(self):
+        return list(self.network_.parameters())
+
+    def _record_finetuning(self, labels, label_change, terms):
+        shares = labels.bincount(minlength=self.n_clusters) / len(labels)
+        record(
+            self.history_,
+            phase="finetune",
+            label_change=label_change,
+            largest_cluster=shares.max().item(),
+            smallest_cluster=shares.min().item(),
+            **terms,
+        )
+
+    def _keeps_decoding(self):
+        """Whether finetuning teaches the decoder as well."""
+        return False
+
+    def _refit_decoder(self, X):
+        """Let the decoder follow an encoder that was finetuned without it."""
+        n_epochs, n_steps = self._plan_pretraining(len(X))
+        n_steps = min(_DECODER_STEPS, n_epochs * n_steps)
+        if self._keeps_decoding() or self.n_iter_ == 0 or n_steps == 0:
+            return
+        decoder = self.network_.decoder
+        Z = self._embed(X)
+        optimizer = make_optimizer("adam", decoder.parameters(), 1e-3)
+        stream = endless_batches(len(X), self.batch_size, shuffle=True, device=X.device)
+        terms = train(
+            lambda rows: {"loss": F.mse_loss(decoder(Z[rows]), X[rows])},
+            islice(stream, n_steps),
+            module=decoder,
+            optimizer=optimizer,
+            scheduler=make_scheduler("one-cycle", optimizer, n_steps),
+            autocast=autocast(self.precision, X.device),
+        )
+        record(self.history_, phase="decoder", **terms)
+
+    def _store_results(self, X):
+        """Attributes for users, all from the final network."""
+        self.labels_ = self._assign(X).argmax(dim=1).cpu().numpy()
+        self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
+        self._n_features_out = self.cluster_centers_.shape[1]
+
+
+def find_centers(Z, n_clusters, init, *, n_init, random_state):
+    """Centres of the clusters of embedded samples.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, latent_dim)
+        Embedded samples, float32.
+
+    n_clusters : int
+        Number of clusters.
+
+    init : {"kmeans", "ensemble"}
+        Centres of k-means, or means of the clusters of
+        :class:`~skdeepcluster.EnsembleClustering`.
+
+    n_init : int
+        Number of times k-means starts anew.
+
+    random_state : RandomState
+
+    Returns
+    -------
+    ndarray of shape (n_clusters, latent_dim)
+    """
+    if init == "kmeans":
+        kmeans = KMeans(n_clusters, n_init=n_init, random_state=random_state)
+        # threads would add up in the order in which they are done
+        with threadpool_limits(limits=1):
+            return kmeans.fit(Z).cluster_centers_
+    ensemble = EnsembleClustering(n_clusters, random_state=random_state)
+    labels = ensemble.fit_predict(Z)
+    # the final cut may leave a cluster empty only where rows coincide
+    found = np.unique(labels)
+    centers = np.stack([Z[labels == cluster].mean(axis=0) for cluster in found])
+    spare = Z[random_state.choice(len(Z), n_clusters - len(found), replace=False)]
+    return np.concatenate([centers, spare])
