@@ -1,0 +1,95 @@
+"""Compare ways to start DEC-DA's clusters, each from the same pretrained autoencoder.
+
+    python benchmarks/initialization.py usps --seeds 0 1 2
+    python benchmarks/initialization.py mnist-test --seeds 0 1 2 --precision bfloat16
+
+One JSON a seed: scores of every start, and of the model finetuned from it. Labels
+touch nothing but the scores.
+"""
+
+import argparse
+import datetime
+import json
+import time
+
+import numpy as np
+from reproduce import DATASETS, RESULTS, current_commit, environment, score
+
+from skdeepcluster import DECDAClustering
+
+STARTS = {
+    "kmeans-20": {"init": "kmeans", "n_init": 20},
+    "kmeans-100": {"init": "kmeans", "n_init": 100},
+    "ensemble": {"init": "ensemble"},
+}
+
+
+def main():
+    """Measure every seed that was asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("dataset", choices=DATASETS)
+    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--precision", default="float32")
+    options = parser.parse_args()
+    data = DATASETS[options.dataset]()
+    X = data.images if "images" in data else data.data
+    for seed in options.seeds:
+        result = {
+            "study": "initialization",
+            "dataset": options.dataset,
+            "n_samples": len(X),
+            "seed": seed,
+            "precision": options.precision,
+            **compare(X, data.target, seed, options.precision),
+            "commit": current_commit(),
+            "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
+            "environment": environment(),
+        }
+        name = f"initialization-{options.dataset}-seed{seed}.json"
+        path = RESULTS / "investigations" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(result, indent=1) + "\n")
+
+
+def compare(X, y, seed, precision):
+    """Scores of each start, before and after finetuning."""
+    common = {"precision": precision, "random_state": seed}
+    n_clusters = len(np.unique(y))
+    pretrained, seconds = timed(DECDAClustering(n_clusters, max_iter=0, **common), X)
+    network = pretrained.network_
+    common |= {"network": lambda _: network, "pretrain_epochs": 0}
+    results = {}
+    for name, start in STARTS.items():
+        first = DECDAClustering(n_clusters, max_iter=0, **start, **common)
+        first, start_seconds = timed(first, X)
+        last = DECDAClustering(n_clusters, init=first.cluster_centers_, **common)
+        last, finetuning_seconds = timed(last, X)
+        results[name] = {
+            "start": score(y, first.labels_),
+            "inertia": inertia(first, X),
+            "final": score(y, last.labels_),
+            "start_seconds": start_seconds,
+            "finetuning_seconds": finetuning_seconds,
+            "n_iter": last.n_iter_,
+        }
+        print(seed, name, json.dumps(results[name]), flush=True)
+    return {"pretraining_seconds": seconds, "starts": results}
+
+
+def timed(model, X):
+    """A fitted model and the seconds that it took."""
+    begin = time.perf_counter()
+    model.fit(X)
+    return model, time.perf_counter() - begin
+
+
+def inertia(model, X):
+    """Sum of squared distances of embedded samples to their centres."""
+    Z = model.transform(X)
+    return float(np.square(Z - model.cluster_centers_[model.labels_]).sum())
+
+
+if __name__ == "__main__":
+    main()
