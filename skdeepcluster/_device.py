@@ -71,7 +71,9 @@ def autocast(precision, device):
         precision = "bfloat16" if _multiplies_bfloat16_faster(device) else "float32"
     if precision == "float32":
         return nullcontext()
-    return torch.autocast(device.type, dtype=torch.bfloat16)
+    # Cast weights are kept until the outermost such context ends, and that of
+    # `training_mode` spans the whole fit: every step would see the first one's weights.
+    return torch.autocast(device.type, dtype=torch.bfloat16, cache_enabled=False)
 
 
 def _multiplies_bfloat16_faster(device):

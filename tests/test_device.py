@@ -112,12 +112,22 @@ class TestAutocast:
             assert self.product(context).dtype == torch.bfloat16
             assert self.product(nullcontext()).dtype == torch.float32
 
+    def test_every_step_sees_the_weights_of_its_time(self):
+        weight = torch.ones(2, 2, requires_grad=True)
+        with torch.autocast("cpu", enabled=False):  # as around a whole fit
+            for value in (1.0, 3.0):
+                weight.data.fill_(value)
+                with autocast("bfloat16", CPU):
+                    product = torch.ones(1, 2) @ weight
+                assert product.tolist() == [[2 * value, 2 * value]]
+
     @pytest.mark.parametrize("device", ["cuda", "mps", "cpu"])
     def test_bfloat16_on_any_device(self, device, monkeypatch):
         asked = []
         monkeypatch.setattr(torch, "autocast", lambda *a, **k: asked.append((a, k)))
         autocast("bfloat16", torch.device(device))
-        assert asked == [((device,), {"dtype": torch.bfloat16})]
+        assert asked[0][0] == (device,)
+        assert asked[0][1]["dtype"] == torch.bfloat16
 
     @pytest.mark.parametrize(
         ("capabilities", "expected"),

@@ -316,7 +316,9 @@ def test_one_cluster_and_as_many_as_samples(estimator, noise):
 
 
 def test_bfloat16(estimator, digits):
+    losses = np.array(clone(estimator).fit(digits).history_["loss"])
     estimator.set_params(precision="bfloat16").fit(digits)
+    np.testing.assert_allclose(estimator.history_["loss"][:2], losses[:2], rtol=0.02)
     assert estimator.transform(digits).dtype == np.float32
     np.testing.assert_array_equal(estimator.predict(digits), estimator.labels_)
 
