@@ -15,6 +15,10 @@ from skdeepcluster.consensus import embed_rows, transfer_cut_map
 # Eigenvalues beyond those of the embedding, for users who look for a gap.
 _MORE_EIGENVALUES = 10
 
+# Rows of the embedding that its centres are found among: these are as many numbers as
+# there are clusters, and any more rows would not move them by what matters.
+_ROWS_FOR_CENTERS = 100_000
+
 # Variance of the members of a cluster in the embedding, at least: where all of them
 # coincide, assignments are hard rather than undefined.
 _MIN_VARIANCE = 1e-12
@@ -90,7 +94,7 @@ class BaseTransferCut(
             self, X, reset=reset, dtype=[np.float64, np.float32], order="C"
         )
 
-    def _cut(self, B, *, n_init, max_iter, random_state, n_jobs=None):
+    def _cut(self, B, *, n_init, max_iter, random_state):
         """Partition the rows of a graph, and keep what predictions need."""
         self._mapping, self.eigenvalues_ = transfer_cut_map(
             B, self.n_clusters, self.n_clusters + _MORE_EIGENVALUES
@@ -103,9 +107,9 @@ class BaseTransferCut(
             n_init=n_init,
             max_iter=max_iter,
             random_state=random_state,
-            n_jobs=n_jobs,
+            max_rows=_ROWS_FOR_CENTERS,
         )
-        self.cluster_centers_ = centers.astype(Z.dtype)
+        self.cluster_centers_ = centers.astype(Z.dtype, copy=False)
         self._variance = max(squared_distance / self.n_clusters, _MIN_VARIANCE)
         self.labels_ = self._label(Z)
         self._n_features_out = self.n_clusters

@@ -12,7 +12,6 @@ from sklearn.base import _fit_context
 from sklearn.cluster import KMeans
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
-from threadpoolctl import threadpool_limits
 
 from skdeepcluster import losses
 from skdeepcluster._base import (
@@ -24,6 +23,7 @@ from skdeepcluster._base import (
 )
 from skdeepcluster._device import autocast, resolve_device, seeded, training_mode
 from skdeepcluster._ensemble import EnsembleClustering
+from skdeepcluster._kmeans import one_thread
 from skdeepcluster._training import (
     apply,
     auto_steps,
@@ -338,8 +338,7 @@ def find_centers(Z, n_clusters, init, *, n_init, random_state):
     """
     if init == "kmeans":
         kmeans = KMeans(n_clusters, n_init=n_init, random_state=random_state)
-        # threads would add up in the order in which they are done
-        with threadpool_limits(limits=1):
+        with one_thread():
             return kmeans.fit(Z).cluster_centers_
     ensemble = EnsembleClustering(n_clusters, random_state=random_state)
     labels = ensemble.fit_predict(Z)

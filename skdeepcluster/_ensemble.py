@@ -1,6 +1,5 @@
 """Ensemble clustering: many base clusterings fused into one (DeepCluE, U-SENC)."""
 
-from functools import cache
 from math import isqrt
 from numbers import Integral
 
@@ -9,10 +8,10 @@ from joblib import Parallel, delayed
 from sklearn.base import _fit_context, clone
 from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
-from threadpoolctl import ThreadpoolController
 
 from skdeepcluster._base import check_enough_distinct, restored_on_error
 from skdeepcluster._cut import BaseTransferCut
+from skdeepcluster._kmeans import one_thread
 from skdeepcluster._uspec import UltraScalableSpectralClustering
 from skdeepcluster.consensus import (
     bipartite_graph,
@@ -227,7 +226,7 @@ class EnsembleClustering(BaseTransferCut):
         numbers = random_state.randint(low, high + 1, size=self.n_base).tolist()
         seeds = random_state.randint(2**31 - 1, size=self.n_base).tolist()
         # here for threads, which share the limit; in the tasks for other processes
-        with _thread_pools().limit(limits=1):
+        with one_thread():
             results = Parallel(n_jobs=self.n_jobs)(
                 delayed(_fit_base)(base, X, n_clusters, seed)
                 for n_clusters, seed in zip(numbers, seeds, strict=True)
@@ -276,7 +275,7 @@ class EnsembleClustering(BaseTransferCut):
                 f"Got base={self.base!r}, which has no predict; choose a base that has "
                 "to predict for new samples, such as None or KMeans()."
             )
-        with _thread_pools().limit(limits=1):  # as in fit: the same digits
+        with one_thread():  # as in fit: the same digits
             labelings = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
                 delayed(_predict)(estimator, X) for estimator in self.estimators_
             )
@@ -286,16 +285,10 @@ class EnsembleClustering(BaseTransferCut):
         )
 
 
-@cache
-def _thread_pools():
-    """Those of the libraries that are loaded now; finding them takes a while."""
-    return ThreadpoolController()
-
-
 def _fit_base(base, X, n_clusters, seed):
     """One base clusterer and its labels."""
     estimator = clone(base).set_params(**_settings(base, n_clusters, seed))
-    with _thread_pools().limit(limits=1):
+    with one_thread():
         if isinstance(estimator, UltraScalableSpectralClustering):
             labels = estimator.fit(X).labels_
         elif hasattr(estimator, "predict"):
@@ -306,7 +299,7 @@ def _fit_base(base, X, n_clusters, seed):
 
 
 def _predict(estimator, X):
-    with _thread_pools().limit(limits=1):
+    with one_thread():
         return estimator.predict(X)
 
 

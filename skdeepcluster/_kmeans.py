@@ -1,13 +1,16 @@
-"""Nearest points by matrix products, and k-means on top of them.
+"""Nearest points by matrix products, and scikit-learn's k-means on one thread."""
 
-scikit-learn's ``KMeans`` adds up in an order that its threads decide, and warns about
-duplicate rows; what builds on this module wants neither.
-"""
+import warnings
+from contextlib import contextmanager
+from functools import cache
+from threading import Lock
+from types import SimpleNamespace
 
 import numpy as np
 from joblib import Parallel, delayed
-from scipy import sparse
-from sklearn.cluster import kmeans_plusplus
+from sklearn.cluster import KMeans
+from sklearn.exceptions import ConvergenceWarning
+from threadpoolctl import ThreadpoolController
 
 # Numbers that a chunk's distances amount to, 2 MiB: few enough to stay in the cache.
 _CHUNK_SIZE = 2**18
@@ -15,14 +18,6 @@ _CHUNK_SIZE = 2**18
 # Passes of argmin, each over a whole row, are faster than one partition of it up to
 # here: measured on rows of 1,000 numbers.
 _MAX_PASSES = 8
-
-# Rows among which k-means++ looks for the first centres, at least; 20 times the number
-# of clusters if that is more. On all rows it would cost more than k-means itself.
-_SEEDING_ROWS = 10_000
-
-# Movement of the centres that counts as none, relative to the variance of the rows;
-# scikit-learn's default.
-_TOLERANCE = 1e-4
 
 
 def nearest(X, points, n_nearest=1, *, prepare=None, n_jobs=None):
@@ -100,8 +95,10 @@ def _smallest(values, n_smallest):
     return found
 
 
-def kmeans(X, n_clusters, *, n_init, max_iter, random_state, n_jobs=None):
-    """Centres of the best of several runs of k-means.
+def kmeans(
+    X, n_clusters, *, max_iter, random_state, init="k-means++", n_init=1, max_rows=None
+):
+    """Run scikit-learn's k-means, the same for any number of threads, and silently.
 
     Parameters
     ----------
@@ -111,22 +108,25 @@ def kmeans(X, n_clusters, *, n_init, max_iter, random_state, n_jobs=None):
     n_clusters : int
         Number of centres.
 
-    n_init : int
-        Runs, each from its own k-means++.
-
     max_iter : int
         Iterations of each run, at most.
 
     random_state : RandomState
-        Draws the first centres.
+        Draws the rows and the first centres.
 
-    n_jobs : int or None, default=None
-        Threads; the result is the same for any number.
+    init : "k-means++" or ndarray of shape (n_clusters, n_features)
+        How to find first centres, or these.
+
+    n_init : int, default=1
+        Runs, each from its own first centres. The best one counts.
+
+    max_rows : int or None, default=None
+        Random rows that suffice, if there are more.
 
     Returns
     -------
     centers : ndarray of shape (n_clusters, n_features)
-        float64.
+        With the data type of X.
 
     squared_distance : float
         Mean over the rows, to the closest centre.
@@ -134,80 +134,53 @@ def kmeans(X, n_clusters, *, n_init, max_iter, random_state, n_jobs=None):
     n_iter : int
         Iterations of the best run.
     """
-    runs = []
-    for _ in range(n_init):
-        start = _first_centers(X, n_clusters, random_state)
-        centers, n_iter = lloyd(X, start, max_iter=max_iter, n_jobs=n_jobs)
-        squared_distance = float(nearest(X, centers, n_jobs=n_jobs)[1].mean())
-        runs.append((centers, squared_distance, n_iter))
-    return min(runs, key=lambda run: run[1])
+    if max_rows is not None and len(X) > max_rows:
+        X = X[random_state.choice(len(X), max_rows, replace=False)]
+    model = KMeans(
+        n_clusters,
+        init=init,
+        n_init=n_init,
+        max_iter=max_iter,
+        random_state=random_state,
+    )
+    with one_thread(), _without_convergence_warnings():
+        model.fit(X)
+    return model.cluster_centers_, float(model.inertia_) / len(X), int(model.n_iter_)
 
 
-def _first_centers(X, n_clusters, random_state):
-    n_rows = max(_SEEDING_ROWS, 20 * n_clusters)
-    if len(X) > n_rows:
-        X = X[random_state.choice(len(X), n_rows, replace=False)]
-    centers, _ = kmeans_plusplus(X, n_clusters, random_state=random_state)
-    return centers.astype(np.float64, copy=False)
+def one_thread():
+    """Context in which the libraries that are loaded use one thread each.
 
-
-def lloyd(X, centers, *, max_iter, n_jobs=None):
-    """Centres after some of Lloyd's iterations.
-
-    A cluster that loses all its rows gets one of those farthest from their centres.
-
-    Parameters
-    ----------
-    X : ndarray of shape (n_samples, n_features)
-        Rows.
-
-    centers : ndarray of shape (n_clusters, n_features)
-        First centres, float64.
-
-    max_iter : int
-        Iterations, at most; fewer when the centres stand still.
-
-    n_jobs : int or None, default=None
-        Threads; the result is the same for any number.
-
-    Returns
-    -------
-    centers : ndarray of shape (n_clusters, n_features)
-        float64.
-
-    n_iter : int
-        Iterations taken.
+    Several would add up in the order in which they are done.
     """
-    # var() would take a copy of X; this may lose digits, which a tolerance can spare
-    squares = np.einsum("ij,ij->j", X, X, dtype=np.float64) / len(X)
-    variances = squares - np.square(X.mean(axis=0, dtype=np.float64))
-    still = _TOLERANCE * max(variances.mean(), 0)
-    n_iter, movement = 0, np.inf
-    while n_iter < max_iter and movement > still:
-        labels, squared_distances = nearest(X, centers, n_jobs=n_jobs)
-        previous = centers
-        centers = _means(X, labels[:, 0], squared_distances[:, 0], centers)
-        movement = np.square(centers - previous).sum()
-        n_iter += 1
-    return centers, n_iter
+    return _thread_pools().limit(limits=1)
 
 
-def _means(X, labels, squared_distances, centers):
-    """Mean of the rows of every cluster."""
-    sizes = np.bincount(labels, minlength=len(centers))
-    empty = np.flatnonzero(sizes == 0)
-    if len(empty):
-        farthest = np.argsort(-squared_distances, kind="stable")[: len(empty)]
-        labels = labels.copy()
-        labels[farthest] = empty[: len(farthest)]
-        sizes = np.bincount(labels, minlength=len(centers))
-    sums = np.zeros_like(centers)
-    for rows in chunks(len(X), X.shape[1]):
-        x = X[rows].astype(np.float64, copy=False)
-        ends = np.arange(len(x) + 1)
-        members = sparse.csr_array(
-            (np.ones(len(x)), labels[rows], ends), shape=(len(x), len(centers))
-        )
-        sums += members.T @ x
-    means = sums / np.maximum(sizes, 1)[:, None]
-    return np.where(sizes[:, None] > 0, means, centers)
+@cache
+def _thread_pools():
+    """Those of the libraries that are loaded now; finding them takes a while."""
+    return ThreadpoolController()
+
+
+@contextmanager
+def _without_convergence_warnings():
+    """Ignore that coinciding rows leave clusters empty, in any number of threads.
+
+    Each thread on its own would restore what another one had changed.
+    """
+    with _silence.lock:
+        if _silence.n_inside == 0:
+            _silence.filters = warnings.catch_warnings()
+            _silence.filters.__enter__()
+            warnings.simplefilter("ignore", ConvergenceWarning)
+        _silence.n_inside += 1
+    try:
+        yield
+    finally:
+        with _silence.lock:
+            _silence.n_inside -= 1
+            if _silence.n_inside == 0:
+                _silence.filters.__exit__(None, None, None)
+
+
+_silence = SimpleNamespace(lock=Lock(), n_inside=0, filters=None)

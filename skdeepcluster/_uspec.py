@@ -11,7 +11,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster._base import check_enough_distinct, restored_on_error
 from skdeepcluster._cut import BaseTransferCut
-from skdeepcluster._kmeans import chunks, lloyd, nearest
+from skdeepcluster._kmeans import chunks, kmeans, nearest
 
 # From the authors' code: rows among which representatives are chosen, for each of
 # them; iterations of k-means that choose them, and that group them for the approximate
@@ -77,8 +77,8 @@ class UltraScalableSpectralClustering(BaseTransferCut):
         Decides the representatives and where k-means starts.
 
     n_jobs : int or None, default=None
-        Threads for the search of representatives and for k-means. Results are the same
-        for any number. None is 1, unless within :func:`joblib.parallel_config`.
+        Threads for the search of representatives. Results are the same for any number.
+        None is 1, unless within :func:`joblib.parallel_config`.
 
     Attributes
     ----------
@@ -119,8 +119,8 @@ class UltraScalableSpectralClustering(BaseTransferCut):
     zero already; with ``selection="hybrid"`` a cluster of candidates that runs empty
     gets the candidate farthest from its centre; small data get fewer representatives
     than rows, for otherwise each is linked to itself most of all, and the graph falls
-    into pieces; and k-means++ looks for first centres
-    among 10,000 rows of the embedding.
+    into pieces; and of more than 100,000 rows of the embedding so many random ones
+    decide about its centres.
 
     Distances depend on the units of the features: scale these first.
 
@@ -213,7 +213,6 @@ class UltraScalableSpectralClustering(BaseTransferCut):
                 n_init=self.n_init,
                 max_iter=self.max_iter,
                 random_state=random_state,
-                n_jobs=self.n_jobs,
             )
             self._store_results(X.dtype)
         return self
@@ -254,8 +253,12 @@ class UltraScalableSpectralClustering(BaseTransferCut):
             return distinct
         # different rows to start from, in an order that their values do not decide
         starts = candidates[random_state.permutation(np.sort(first))[:n_wanted]]
-        representatives, _ = lloyd(
-            candidates, starts, max_iter=_SELECTION_ITERATIONS, n_jobs=self.n_jobs
+        representatives, _, _ = kmeans(
+            candidates,
+            n_wanted,
+            init=starts,
+            max_iter=_SELECTION_ITERATIONS,
+            random_state=random_state,
         )
         return representatives
 
@@ -310,7 +313,13 @@ class _Groups:
     def __init__(self, points, n_neighbors, random_state):
         n_points = len(points)
         starts = random_state.choice(n_points, isqrt(n_points), replace=False)
-        centers, _ = lloyd(points, points[starts], max_iter=_GROUPING_ITERATIONS)
+        centers, _, _ = kmeans(
+            points,
+            len(starts),
+            init=points[starts],
+            max_iter=_GROUPING_ITERATIONS,
+            random_state=random_state,
+        )
         group = nearest(points, centers)[0][:, 0]
         members = [np.flatnonzero(group == g) for g in range(len(centers))]
         self.members = [rows for rows in members if len(rows)]

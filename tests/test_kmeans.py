@@ -1,12 +1,15 @@
 """Nearest points and k-means against brute force and hand-worked cases."""
 
+import warnings
+
 import numpy as np
 import pytest
+from joblib import Parallel, delayed
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
 
 from skdeepcluster import _kmeans
-from skdeepcluster._kmeans import kmeans, lloyd, nearest
+from skdeepcluster._kmeans import kmeans, nearest
 
 RNG = np.random.default_rng(0)
 
@@ -41,46 +44,53 @@ def test_threads_make_no_difference(n_jobs, monkeypatch):
         np.testing.assert_array_equal(one, many)
 
 
+def run(X, n_clusters, **options):
+    defaults = {"max_iter": 100, "random_state": np.random.RandomState(0)}
+    return kmeans(np.asarray(X), n_clusters, **{**defaults, **options})
+
+
 def test_one_iteration_worked_out_by_hand():
-    X = np.array([[0.0], [1.0], [6.0], [9.0]])
-    centers, n_iter = lloyd(X, np.array([[0.0], [1.5]]), max_iter=1)
-    np.testing.assert_array_equal(centers, [[0.0], [16 / 3]])
+    X = [[0.0], [1.0], [6.0], [9.0]]
+    centers, _, n_iter = run(X, 2, init=np.array([[0.0], [1.5]]), max_iter=1)
+    np.testing.assert_allclose(centers, [[0.0], [16 / 3]], atol=1e-12)
     assert n_iter == 1
-    centers, n_iter = lloyd(X, centers, max_iter=10)
-    np.testing.assert_array_equal(centers, [[0.5], [7.5]])
-    assert n_iter == 2
-
-
-def test_an_empty_cluster_gets_the_farthest_row():
-    X = np.array([[0.0], [1.0], [9.0]])
-    centers, _ = lloyd(X, np.array([[0.0], [100.0]]), max_iter=1)
-    np.testing.assert_array_equal(centers, [[0.5], [9.0]])
-
-
-def test_duplicates_leave_centers_in_place():
-    X = np.zeros((5, 2))
-    centers, _ = lloyd(X, np.zeros((3, 2)), max_iter=3)
-    np.testing.assert_array_equal(centers, np.zeros((3, 2)))
+    centers, squared_distance, _ = run(X, 2, init=centers, max_iter=10)
+    np.testing.assert_allclose(centers, [[0.5], [7.5]])
+    assert squared_distance == pytest.approx((0.25 + 0.25 + 2.25 + 2.25) / 4)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_kmeans_is_as_good_as_that_of_scikit_learn(dtype):
+def test_kmeans_is_that_of_scikit_learn(dtype):
     X = np.concatenate([RNG.normal(c, 0.1, size=(50, 3)) for c in range(4)])
     X = X.astype(dtype)
-    centers, squared_distance, _ = kmeans(
-        X, 4, n_init=3, max_iter=100, random_state=np.random.RandomState(0)
-    )
-    theirs = KMeans(4, n_init=3, random_state=0).fit(X)
-    assert centers.dtype == np.float64
+    centers, squared_distance, _ = run(X, 4, n_init=3)
+    theirs = KMeans(4, n_init=3, random_state=np.random.RandomState(0)).fit(X)
+    assert centers.dtype == dtype
     assert squared_distance * len(X) == pytest.approx(theirs.inertia_, rel=1e-4)
-    assert cdist(centers, theirs.cluster_centers_).min(axis=1).max() < 1e-3
+    np.testing.assert_allclose(centers, theirs.cluster_centers_, rtol=1e-5)
 
 
-def test_first_centers_among_some_of_the_rows(monkeypatch):
-    monkeypatch.setattr(_kmeans, "_SEEDING_ROWS", 10)
-    X = RNG.normal(size=(500, 2))
-    centers, _, n_iter = kmeans(
-        X, 3, n_init=2, max_iter=50, random_state=np.random.RandomState(0)
-    )
-    assert np.isfinite(centers).all()
-    assert 1 <= n_iter <= 50
+def test_many_rows_are_represented_by_some():
+    X = RNG.normal(size=(500, 2)) + 9 * RNG.integers(2, size=(500, 1))
+    centers, squared_distance, n_iter = run(X, 2, max_rows=50)
+    assert np.ptp(np.sort(centers.mean(axis=1)) - [0, 9]) < 1
+    assert 1 < squared_distance < 3
+    assert n_iter >= 1
+    of_all, _, _ = run(X, 2)
+    assert not np.array_equal(centers, of_all)
+
+
+def test_coinciding_rows_are_no_reason_to_warn_in_any_thread():
+    before = list(warnings.filters)
+    fits = [delayed(run)(np.zeros((50, 2)), 3) for _ in range(20)]
+    for centers, squared_distance, _ in Parallel(4, backend="threading")(fits):
+        np.testing.assert_array_equal(centers, np.zeros((3, 2)))
+        assert squared_distance == 0
+    assert warnings.filters == before
+
+
+def test_an_error_lets_warnings_through_again():
+    before = list(warnings.filters)
+    with pytest.raises(ValueError, match="NaN"):
+        run([[np.nan]], 1)
+    assert warnings.filters == before
