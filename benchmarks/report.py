@@ -67,17 +67,57 @@ COLUMNS = (
 )
 
 
+VECTOR_HEADER = """\
+## Vectors: U-SPEC and the ensemble
+
+`benchmarks/uspec.py` makes these runs, one seed each, with `n_jobs=2` on two cores.
+First, many rows: seconds of `fit`, the memory that it adds to that of the data and the
+libraries, and the data's own. An ensemble of two jobs works in processes of its own,
+whose memory is not in these numbers.
+"""
+
+LARGE_COLUMNS = ("Method", "Data", "Rows", "Seconds", "MiB added", "MiB data", "ACC")
+
+COMPARISON_HEADER = """\
+Second, beside scikit-learn's clusterers: NMI and seconds of `fit`. Pixels are raw,
+in [0, 1]; blobs have 10 dimensions.
+"""
+
+VECTOR_METHODS = {
+    "uspec": "U-SPEC",
+    "uspec-approx": 'U-SPEC, `knn="approx"`',
+    "ensemble": "Ensemble",
+    "spectral": "SpectralClustering",
+    "kmeans": "KMeans",
+    "minibatch-kmeans": "MiniBatchKMeans",
+}
+VECTOR_DATA = {
+    "blobs": "10 blobs",
+    "moons": "2 moons",
+    "rings": "2 rings",
+    "usps": "USPS pixels",
+    "mnist": "MNIST pixels",
+}
+
+
 def main():
     """Write the report."""
-    runs = [json.loads(path.read_text()) for path in sorted(RESULTS.glob("*.json"))]
+    runs = read_runs(RESULTS)
     groups = defaultdict(list)
     for run in runs:
         groups[group_key(run)].append(run)
     lines = [HEADER, markdown_row(COLUMNS), markdown_row(["---"] * len(COLUMNS))]
     lines += [markdown_row(table_row(group)) for _, group in sorted(groups.items())]
-    lines += ["", "## Machines", "", *machines(runs)]
+    vector_runs = read_runs(RESULTS / "uspec")
+    lines += ["", *vector_report(vector_runs)]
+    lines += ["", "## Machines", "", *machines(runs + vector_runs)]
     REPORT.write_text("\n".join(lines) + "\n")
     print(f"{REPORT.name}: {len(groups)} rows of {len(runs)} runs")
+
+
+def read_runs(folder):
+    """Recorded runs in order of their files' names."""
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))]
 
 
 def group_key(run):
@@ -150,6 +190,56 @@ def paper_accuracy(run):
         return None
     column = PAPER_DATASETS.index(run["dataset"])
     return PAPER_ACCURACY.get(run["variant"], [None] * len(PAPER_DATASETS))[column]
+
+
+def vector_report(runs):
+    """Tables of the clusterers of vectors, as lines."""
+    large = [run for run in runs if run["suite"] != "compare"]
+    large.sort(key=lambda run: (run["method"], run["data"], run["n_samples"]))
+    compared = defaultdict(dict)
+    for run in runs:
+        if run["suite"] == "compare":
+            key = list(VECTOR_DATA).index(run["data"]), run["n_samples"]
+            compared[key][run["method"]] = run
+    columns = ("Data", "Rows", *VECTOR_METHODS.values())
+    return [
+        VECTOR_HEADER,
+        markdown_row(LARGE_COLUMNS),
+        markdown_row(["---"] * len(LARGE_COLUMNS)),
+        *(markdown_row(large_row(run)) for run in large),
+        "",
+        COMPARISON_HEADER,
+        markdown_row(columns),
+        markdown_row(["---"] * len(columns)),
+        *(markdown_row(comparison_row(row)) for _, row in sorted(compared.items())),
+    ]
+
+
+def large_row(run):
+    """Cells of one run on many rows."""
+    cost = run["cost"]
+    added = cost["peak_memory_mib"] - cost["memory_before_fit_mib"]
+    return [
+        VECTOR_METHODS[run["method"]],
+        run["data"],
+        f"{run['n_samples']:,} x {run['n_features']}",
+        f"{cost['fit_seconds']:.1f}",
+        f"{added:.0f}",
+        f"{cost['data_mib']:.0f}",
+        f"{run['scores']['acc']:.4f}",
+    ]
+
+
+def comparison_row(runs):
+    """Cells of all methods on the same rows."""
+    first = next(iter(runs.values()))
+    cells = [
+        f"{run['scores']['nmi']:.3f}; {run['cost']['fit_seconds']:.1f} s"
+        if (run := runs.get(method))
+        else ""
+        for method in VECTOR_METHODS
+    ]
+    return [VECTOR_DATA[first["data"]], f"{first['n_samples']:,}", *cells]
 
 
 def machines(runs):

@@ -127,7 +127,7 @@ def measure(method, data, n_samples, options):
     """Fit once; print what came out, and write it down unless it was a trial."""
     X, y = DATA[data](n_samples, options.seed)
     estimator = METHODS[method](len(np.unique(y)), options.seed, options.n_jobs)
-    before = peak_memory()
+    before = current_memory()
     start, start_cpu = time.perf_counter(), time.process_time()
     labels = estimator.fit_predict(X)
     cost = {
@@ -135,9 +135,10 @@ def measure(method, data, n_samples, options):
         # of this process's threads: tells more than the clock on a busy machine, but
         # leaves out the processes of an ensemble with n_jobs > 1
         "cpu_seconds": time.process_time() - start_cpu,
+        # not those of the processes of an ensemble
         "peak_memory_mib": peak_memory(),
-        # data, imports and all that made the data are in this already
-        "peak_before_fit_mib": before,
+        # imports and data; the peak of what made the data may have been higher
+        "memory_before_fit_mib": before,
         "data_mib": X.nbytes / 2**20,
     }
     print(method, data, len(X), json.dumps({**cost, **score(y, labels)}))
@@ -166,6 +167,14 @@ def measure(method, data, n_samples, options):
 def peak_memory():
     """MiB that this process has taken at most; kilobytes on Linux."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def current_memory():
+    """MiB that this process takes now, as Linux tells; peaks elsewhere."""
+    pages = Path("/proc/self/statm")
+    if not pages.exists():
+        return peak_memory()
+    return int(pages.read_text().split()[1]) * resource.getpagesize() / 2**20
 
 
 if __name__ == "__main__":
