@@ -73,7 +73,9 @@ def nearest(X, points, n_nearest=1, *, prepare=None, n_jobs=None):
     if len(parts) == 1:  # not worth the start of a thread
         search(parts[0])
     else:  # threads write to shared arrays; NumPy releases the interpreter's lock
-        Parallel(n_jobs=n_jobs, require="sharedmem")(map(delayed(search), parts))
+        # more threads inside each product would mostly wait for one another
+        with one_thread():
+            Parallel(n_jobs=n_jobs, require="sharedmem")(map(delayed(search), parts))
     return indices, squared_distances
 
 
