@@ -9,6 +9,9 @@ import torch.nn.functional as F
 from torch.autograd import gradcheck
 
 from skdeepcluster.losses import (
+    affinity_loss,
+    correlation_loss,
+    correlation_matrix,
     kl_divergence,
     kmeans_loss,
     student_t_assignment,
@@ -364,3 +367,319 @@ def test_close_points_far_from_the_origin_are_told_apart():
     Q = student_t_assignment(centers.repeat(20, 1), centers)
     expected = np.tile([[65 / 66, 1 / 66], [1 / 66, 65 / 66]], (20, 1))
     assert_close(Q, expected, atol=1e-6)
+
+
+# --- correlations (CDC) --------------------------------------------------------------
+
+NORMALIZATIONS = ["row", "global"]
+
+# Worked by hand: three samples, their embedding, what it decodes to, assignments.
+SAMPLES = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 2, 0]], dtype=torch.float64)
+EMBEDDED = torch.tensor([[0, 0], [1, 0], [1, 1]], dtype=torch.float64)
+DECODED = torch.tensor([[0, 0, 0], [1, 0, 0], [0, 1, 0]], dtype=torch.float64)
+ASSIGNED = torch.tensor([[0.75, 0.25], [0.5, 0.5], [0.25, 0.75]], dtype=torch.float64)
+
+
+def naive_correlations(A, normalization):
+    n_samples = len(A)
+    C = np.zeros((n_samples, n_samples))
+    for i, a in enumerate(A):
+        for j, b in enumerate(A):
+            if i != j or normalization == "row":
+                squares = sum((x - y) ** 2 for x, y in zip(a, b, strict=True))
+                C[i, j] = 1 / (1 + squares)
+    if normalization == "global":
+        return C / max(C.sum(), 1e-300)
+    for row in C:
+        row /= sum(row)
+    return np.clip(C, 1e-10, 1)
+
+
+def naive_pair_divergence(P, Q):
+    total = 0.0
+    for i, j in np.ndindex(*P.shape):
+        if i != j:
+            total += P[i, j] * log(P[i, j] / Q[i, j])
+    return total
+
+
+def naive_correlation_loss(Z, X, normalization):
+    C_Z, C_X = (
+        naive_correlations(Z, normalization),
+        naive_correlations(X, normalization),
+    )
+    if normalization == "row":
+        return naive_divergence(naive_target(C_Z), C_X)
+    return naive_pair_divergence(C_Z, C_X)
+
+
+def naive_affinity_loss(Z, Q, normalization):
+    C_Q, C_Z = (
+        naive_correlations(Q, normalization),
+        naive_correlations(Z, normalization),
+    )
+    if normalization == "row":
+        return naive_divergence(naive_target(C_Q), C_Z)
+    for column in C_Q.T:
+        column[:] = column**2 / max(sum(column), 1e-300)
+    return naive_pair_divergence(C_Q / max(C_Q.sum(), 1e-300), C_Z)
+
+
+def random_batch(n_samples, n_clusters, latent_dim, seed=0):
+    """Samples, embedding, centres and assignments, in double precision."""
+    rng = np.random.default_rng(seed)
+    X = torch.from_numpy(rng.normal(size=(n_samples, 2 * latent_dim + 1)))
+    Z, centers, Q, _ = random_problem(n_samples, n_clusters, latent_dim, seed=seed)
+    return X, Z, centers, Q
+
+
+def affinity_in_finetuning(Z, centers):
+    """Affinity loss as a function of embedding and centres, as in finetuning."""
+    return affinity_loss(Z, student_t_assignment(Z, centers))
+
+
+class TestWorkedCorrelations:
+    def test_of_samples(self):
+        expected = [
+            [0.58823529, 0.29411765, 0.11764706],
+            [0.3, 0.6, 0.1],
+            [0.14634146, 0.12195122, 0.73170732],
+        ]
+        assert_close(correlation_matrix(SAMPLES), expected, atol=1e-6)
+
+    def test_of_the_embedding(self):
+        C_Z = correlation_matrix(EMBEDDED)
+        expected = [
+            [0.54545455, 0.27272727, 0.18181818],
+            [0.25, 0.5, 0.25],
+            [0.18181818, 0.27272727, 0.54545455],
+        ]
+        assert_close(C_Z, expected, atol=1e-6)
+        expected = [
+            [0.74360126, 0.17377638, 0.08262236],
+            [0.17424242, 0.65151515, 0.17424242],
+            [0.08262236, 0.17377638, 0.74360126],
+        ]
+        assert_close(target_distribution(C_Z), expected, atol=1e-6)
+
+    def test_of_assignments(self):
+        C_Q = correlation_matrix(ASSIGNED)
+        expected = [
+            [0.39130435, 0.34782609, 0.26086957],
+            [0.32, 0.36, 0.32],
+            [0.26086957, 0.34782609, 0.39130435],
+        ]
+        assert_close(C_Q, expected, atol=1e-6)
+        expected = [
+            [0.46038672, 0.33499696, 0.20461632],
+            [0.31590161, 0.36819679, 0.31590161],
+            [0.20461632, 0.33499696, 0.46038672],
+        ]
+        assert_close(target_distribution(C_Q), expected, atol=1e-6)
+
+    def test_of_all_pairs(self):
+        C_X = correlation_matrix(SAMPLES, "global")
+        expected = [
+            [0, 0.28846154, 0.11538462],
+            [0.28846154, 0, 0.09615385],
+            [0.11538462, 0.09615385, 0],
+        ]
+        assert_close(C_X, expected, atol=1e-6)
+        C_Z = correlation_matrix(EMBEDDED, "global")
+        pairs = [[0, 0.1875, 0.125], [0.1875, 0, 0.1875], [0.125, 0.1875, 0]]
+        assert_close(C_Z, pairs, atol=1e-6)
+
+    def test_correlation_loss(self):
+        loss = correlation_loss(EMBEDDED, SAMPLES)
+        assert loss.item() == pytest.approx(0.04522957, abs=1e-6)
+        loss = correlation_loss(EMBEDDED, DECODED)
+        assert loss.item() == pytest.approx(0.09821283, abs=1e-6)
+        loss = correlation_loss(EMBEDDED, SAMPLES, "global")
+        assert loss.item() == pytest.approx(0.10890310, abs=1e-6)
+
+    def test_correlation_loss_of_each_row(self):
+        targets = target_distribution(correlation_matrix(EMBEDDED))
+        both = zip(targets, correlation_matrix(SAMPLES), strict=True)
+        rows = [kl_divergence(p[None], q[None]) for p, q in both]
+        assert_close(rows, [0.05364129, 0.05574684, 0.02630059], atol=1e-6)
+
+    def test_without_sharpening_the_loss_is_another(self):
+        C_Z, C_X = correlation_matrix(EMBEDDED), correlation_matrix(SAMPLES)
+        assert kl_divergence(C_Z, C_X).item() == pytest.approx(0.06947972, abs=1e-6)
+
+    def test_affinity_loss(self):
+        loss = affinity_loss(EMBEDDED, ASSIGNED)
+        assert loss.item() == pytest.approx(0.02172157, abs=1e-6)
+
+    def test_all_terms_together(self):
+        clustering = kl_divergence(target_distribution(ASSIGNED), ASSIGNED)
+        assert clustering.item() == pytest.approx(0.04830689, abs=1e-6)
+        both = correlation_loss(EMBEDDED, SAMPLES) + correlation_loss(EMBEDDED, DECODED)
+        loss = clustering + 0.75 * affinity_loss(EMBEDDED, ASSIGNED) + 0.001 * both
+        assert loss.item() == pytest.approx(0.06474151, abs=1e-6)
+        reconstruction = F.mse_loss(DECODED, SAMPLES)
+        assert reconstruction.item() == pytest.approx(0.11111111, abs=1e-6)
+        loss = reconstruction + 0.001 * both
+        assert loss.item() == pytest.approx(0.11125455, abs=1e-6)
+
+    def test_gradients_flow_through_sharpened_targets(self):
+        gradients = autograd_gradients(affinity_in_finetuning, [EMBEDDED, CENTERS])
+        expected = [
+            [
+                [-0.03876563, 0.00395813],
+                [0.04272376, -0.04272376],
+                [-0.00395813, 0.03876563],
+            ],
+            [[0.01409064, 0.01409064], [-0.01409064, -0.01409064]],
+        ]
+        for gradient, values in zip(gradients, expected, strict=True):
+            assert_close(gradient, values, atol=1e-6)
+        (gradient,) = autograd_gradients(
+            lambda Z: correlation_loss(Z, SAMPLES), [EMBEDDED]
+        )
+        assert_close(gradient[0], [-0.17190020, -0.03776083], atol=1e-6)
+
+    def test_gradients_with_constant_targets_are_others(self):
+        (gradient,) = autograd_gradients(
+            lambda Z: affinity_loss(Z, ASSIGNED), [EMBEDDED]
+        )
+        assert_close(gradient[0], [-0.05285627, -0.01013251], atol=1e-6)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("sizes", SIZES, ids=str)
+class TestCorrelations:
+    def test_naive_loops(self, sizes, normalization):
+        X, Z, _, Q = random_batch(*sizes)
+        for A in (X, Z, Q):
+            expected = naive_correlations(A.numpy(), normalization)
+            assert_close(correlation_matrix(A, normalization), expected, atol=1e-12)
+        loss = correlation_loss(Z, X, normalization).item()
+        expected = naive_correlation_loss(Z.numpy(), X.numpy(), normalization)
+        assert loss == pytest.approx(expected, rel=1e-10, abs=1e-14)
+        loss = affinity_loss(Z, Q, normalization).item()
+        expected = naive_affinity_loss(Z.numpy(), Q.numpy(), normalization)
+        assert loss == pytest.approx(expected, rel=1e-10, abs=1e-14)
+
+    def test_gradients_by_finite_differences(self, sizes, normalization):
+        X, Z, centers, _ = random_batch(*sizes)
+
+        def affinity(Z, centers):
+            Q = student_t_assignment(Z, centers)
+            return affinity_loss(Z, Q, normalization)
+
+        def correlation(Z, X):
+            return correlation_loss(Z, X, normalization)
+
+        for loss, tensors in [(affinity, [Z, centers]), (correlation, [Z, X])]:
+            actual = autograd_gradients(loss, tensors)
+            expected = finite_differences(loss, tensors)
+            for one, other in zip(actual, expected, strict=True):
+                assert_close(one, other, atol=1e-8)
+            leaves = [tensor.clone().requires_grad_() for tensor in tensors]
+            assert gradcheck(loss, leaves)
+
+    def test_order_of_rows_does_not_matter(self, sizes, normalization):
+        X, Z, _, Q = random_batch(*sizes)
+        rows = torch.from_numpy(np.random.default_rng(1).permutation(len(Z)))
+        C = correlation_matrix(X, normalization)
+        moved = correlation_matrix(X[rows], normalization)
+        assert_close(moved, C[rows][:, rows], atol=1e-14)
+        for loss, other in [(correlation_loss, X), (affinity_loss, Q)]:
+            expected = loss(Z, other, normalization).item()
+            actual = loss(Z[rows], other[rows], normalization).item()
+            assert actual == pytest.approx(expected, rel=1e-10, abs=1e-14)
+
+    @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+    def test_distributions(self, sizes, normalization, dtype):
+        X = random_batch(*sizes)[0].to(dtype)
+        C = correlation_matrix(X, normalization)
+        assert C.dtype == dtype
+        assert (C >= 0).all()
+        tolerance = 8 * torch.finfo(dtype).eps
+        if normalization == "row":
+            assert_close(C.sum(dim=1), np.ones(len(X)), atol=tolerance)
+        else:
+            assert (C.diagonal() == 0).all()
+            assert_close(C, C.T, atol=tolerance)
+            assert_close(C.sum(), len(X) > 1, atol=tolerance)
+
+
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+@pytest.mark.parametrize("n_rows", [1, 2])
+def test_tiny_batches(normalization, n_rows):
+    """One row correlates with itself alone; two have one pair, with itself equal."""
+    Z, X, Q = EMBEDDED[:n_rows], SAMPLES[:n_rows], ASSIGNED[:n_rows]
+    C = correlation_matrix(X, normalization)
+    if normalization == "row":
+        expected = {1: [[1]], 2: [[2 / 3, 1 / 3], [1 / 3, 2 / 3]]}
+    else:
+        expected = {1: [[0]], 2: [[0, 0.5], [0.5, 0]]}
+    assert_close(C, expected[n_rows], atol=1e-12)
+    for loss, other in [(correlation_loss, X), (affinity_loss, Q)]:
+
+        def function(Z, other, loss=loss):
+            return loss(Z, other, normalization)
+
+        if n_rows == 1 or normalization == "global":
+            assert function(Z, other).item() == pytest.approx(0, abs=1e-14)
+        for gradient in autograd_gradients(function, [Z, other]):
+            assert gradient.isfinite().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_duplicates_have_a_distance_of_zero(normalization, dtype):
+    """Their correlation is the largest there is, and gradients stay finite."""
+    X, Z, centers, _ = random_batch(4, 3, 2)
+    X, Z = (tensor.to(dtype).repeat(3, 1) for tensor in (X, Z))
+    C = correlation_matrix(X, normalization)
+    assert_close(C[:4, 4:8].diagonal(), C[:4, 8:].diagonal(), atol=1e-6)
+    if normalization == "row":
+        assert_close(C[:4, 4:8].diagonal(), C.diagonal()[:4], atol=1e-6)
+
+    def loss(Z, X, centers):
+        affinity = affinity_loss(Z, student_t_assignment(Z, centers), normalization)
+        return affinity + correlation_loss(Z, X, normalization)
+
+    gradients = autograd_gradients(loss, [Z, X, centers.to(dtype)])
+    assert all(gradient.isfinite().all() for gradient in gradients)
+    assert_close(gradients[0][:4], gradients[0][4:8], atol=1e-6)
+    same = torch.ones(5, 3, dtype=dtype)
+    expected = np.full((5, 5), 1 / 5)
+    if normalization == "global":
+        expected = (1 - np.eye(5)) / 20
+    assert_close(correlation_matrix(same, normalization), expected, atol=1e-7)
+
+
+@pytest.mark.parametrize("offset", [1e3, 1e5, 2.0**24])
+@pytest.mark.parametrize("normalization", NORMALIZATIONS)
+def test_distances_far_from_the_origin_are_accurate(normalization, offset):
+    """Squares of the rows as they are would leave nothing of the distances."""
+    rows = np.array([[0, 0], [2, 0], [0, 4], [6, 2]]) + offset
+    actual = correlation_matrix(torch.tensor(rows, dtype=torch.float32), normalization)
+    assert_close(actual, naive_correlations(rows, normalization), atol=1e-6)
+
+
+def test_huge_distances_leave_finite_correlations():
+    A = torch.tensor([[1e12, 0], [-1e12, 1e12], [3, 4]], dtype=torch.float32)
+    A.requires_grad_()
+    for normalization in NORMALIZATIONS:
+        loss = correlation_loss(A, 2 * A, normalization)
+        assert loss.isfinite()
+        (gradient,) = torch.autograd.grad(loss, [A])
+        assert gradient.isfinite().all()
+
+
+def test_autocast_does_not_round_distances():
+    X = torch.from_numpy(np.random.default_rng(0).normal(size=(20, 30))).float()
+    expected = correlation_matrix(X)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert_close(correlation_matrix(X), expected, atol=0)
+
+
+@pytest.mark.parametrize("function", [correlation_matrix, correlation_loss])
+def test_normalization_is_checked(function):
+    arguments = [SAMPLES] if function is correlation_matrix else [EMBEDDED, SAMPLES]
+    with pytest.raises(ValueError, match=r"'column'; expected 'row' or 'global'"):
+        function(*arguments, "column")
