@@ -1,10 +1,12 @@
 """Deep clustering behind scikit-learn's ``fit``, ``predict`` and ``transform``."""
 
+from skdeepcluster._cdc import CDCClustering
 from skdeepcluster._decda import DECDAClustering
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._uspec import UltraScalableSpectralClustering
 
 __all__ = [
+    "CDCClustering",
     "DECDAClustering",
     "EnsembleClustering",
     "UltraScalableSpectralClustering",

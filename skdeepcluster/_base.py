@@ -3,17 +3,19 @@
 import copy
 from contextlib import contextmanager
 from functools import partial
+from itertools import pairwise
 from numbers import Integral
 
 import numpy as np
 import torch
+from scipy import sparse
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
     ClusterMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_array
+from sklearn.utils import check_array, get_tags
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -119,8 +121,11 @@ class BaseDeepClustering(
         """Check an input and bring it to the device, scaled as in ``fit``."""
         device = resolve_device(self.device)
         image_shape = self.image_shape if reset else self.image_shape_
-        checked, image_shape = check_samples(X, image_shape, self)
-        rows = checked.reshape(len(checked), -1)
+        checked, image_shape = check_samples(
+            X, image_shape, self, accept_sparse=get_tags(self).input_tags.sparse
+        )
+        is_sparse = sparse.issparse(checked)
+        rows = checked if is_sparse else checked.reshape(len(checked), -1)
         # a frame has names to compare; images have as many features as pixels
         named = X if hasattr(X, "columns") else rows
         validate_data(self, named, reset=reset, skip_check_array=True)
@@ -188,20 +193,31 @@ def _to_numpy(tensor):
 
 def check_enough_distinct(rows, n_clusters):
     """Raise unless there are as many distinct rows as clusters to be found."""
-    if len(rows) < n_clusters:
+    n_samples = rows.shape[0]
+    if n_samples < n_clusters:
         raise ValueError(
-            f"Got n_samples={len(rows)}, fewer than n_clusters={n_clusters}; "
+            f"Got n_samples={n_samples}, fewer than n_clusters={n_clusters}; "
             "lower n_clusters or give more samples."
         )
     distinct = set()
-    for row in rows:  # ends after a few rows, unless nearly all are the same
-        distinct.add((row + 0.0).tobytes())  # -0.0 is 0.0
+    for content in _contents(rows):  # a few, unless nearly all are the same
+        distinct.add(content)
         if len(distinct) >= n_clusters:
             return
     raise ValueError(
         f"Got X with {len(distinct)} distinct rows, fewer than "
         f"n_clusters={n_clusters}; lower n_clusters or check X for constant data."
     )
+
+
+def _contents(rows):
+    """Yield something hashable for each row, the same for equal rows."""
+    if not sparse.issparse(rows):
+        yield from ((row + 0.0).tobytes() for row in rows)  # -0.0 is 0.0
+        return
+    for start, end in pairwise(rows.indptr):  # without zeros among the entries
+        entries = slice(start, end)
+        yield rows.indices[entries].tobytes(), rows.data[entries].tobytes()
 
 
 def build_autoencoder(network, input_shape, latent_dim):

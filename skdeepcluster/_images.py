@@ -6,7 +6,8 @@ from numbers import Integral
 
 import numpy as np
 import torch
-from sklearn.utils import check_array, gen_batches
+from scipy import sparse
+from sklearn.utils import assert_all_finite, check_array, gen_batches
 
 _CHANNEL_COUNTS = (1, 2, 3, 4)
 
@@ -25,7 +26,7 @@ class Samples:
 
     Parameters
     ----------
-    values : Tensor of shape (n_samples, n_features)
+    values : Tensor or SparseRows of shape (n_samples, n_features)
         uint8, which stands for 256 steps from 0 to 1, or float32.
 
     offset, scale : Tensor of shape (n_features,) or float
@@ -69,6 +70,65 @@ class Samples:
         return (n_channels, height, width)
 
 
+class SparseRows:
+    """Rows of a sparse matrix; only those that are selected become dense.
+
+    It does what :class:`Samples` asks of a tensor.
+
+    Parameters
+    ----------
+    starts : LongTensor of shape (n_samples + 1,)
+        Where each row's entries start, and where the last one's end.
+
+    columns : IntTensor or LongTensor of shape (n_entries,)
+        Column of each entry; a row has no column twice.
+
+    entries : Tensor of shape (n_entries,)
+        What is in these columns.
+
+    n_features : int
+        Number of columns.
+    """
+
+    def __init__(self, starts, columns, entries, n_features):
+        self._starts = starts
+        self._columns = columns
+        self._entries = entries
+        self.shape = (len(starts) - 1, n_features)
+
+    def __len__(self):
+        return self.shape[0]
+
+    @property
+    def device(self):
+        """Where the entries live."""
+        return self._entries.device
+
+    @property
+    def nbytes(self):
+        """Size in memory."""
+        return sum(part.nbytes for part in (self._starts, self._columns, self._entries))
+
+    def to(self, device):
+        """Copy on a device."""
+        parts = (self._starts, self._columns, self._entries)
+        return SparseRows(*(part.to(device) for part in parts), self.shape[1])
+
+    def index_select(self, dim, rows):
+        """Selected rows, as a dense tensor; ``dim`` is 0."""
+        starts = self._starts[rows]
+        lengths = self._starts[rows + 1] - starts
+        positions = torch.arange(len(rows), device=self.device)
+        row_of_entry = positions.repeat_interleave(lengths)  # (n_selected,)
+        # each row's entries are counted from where they start among all
+        shifts = (starts - lengths.cumsum(0) + lengths)[row_of_entry]
+        selected = torch.arange(len(row_of_entry), device=self.device) + shifts
+        dense = self._entries.new_zeros((len(rows), self.shape[1]))
+        columns = self._columns[selected].long()
+        dense[row_of_entry, columns] = self._entries[selected]
+        return dense
+
+
 def _to_device_if_it_fits(values, device):
     """Move the data set once if it takes at most half of the device's free memory."""
     if device.type == "cuda":
@@ -78,13 +138,13 @@ def _to_device_if_it_fits(values, device):
     return values.to(device)
 
 
-def check_samples(X, image_shape, estimator):
+def check_samples(X, image_shape, estimator, *, accept_sparse=False):
     """Check an input's values and shape.
 
     Parameters
     ----------
     X : array-like or Tensor of shape (n, d), (n, h, w) or (n, h, w, c)
-        Finite real numbers of any dtype, or booleans.
+        Finite real numbers of any dtype, or booleans; or a sparse matrix of rows.
 
     image_shape : tuple of int or None
         What the user says the rows fold into, if anything.
@@ -92,10 +152,14 @@ def check_samples(X, image_shape, estimator):
     estimator : estimator
         Named in error messages.
 
+    accept_sparse : bool, default=False
+        Whether X may be sparse, of any format.
+
     Returns
     -------
-    X : ndarray of the same shape
-        Shares memory with the input where it can.
+    X : ndarray of the same shape, or CSR matrix
+        Shares memory with the input where it can. A sparse matrix comes without
+        duplicates and without zeros among its entries.
 
     image_shape : tuple of int or None
         Shape of one image, None for vectors.
@@ -107,7 +171,16 @@ def check_samples(X, image_shape, estimator):
     """
     if isinstance(X, torch.Tensor):
         X = _tensor_to_array(X)
-    X = check_array(X, allow_nd=True, estimator=estimator, input_name="X")
+    X = check_array(
+        X,
+        accept_sparse="csr" if accept_sparse else False,
+        allow_nd=True,
+        estimator=estimator,
+        input_name="X",
+    )
+    if sparse.issparse(X):
+        X = _without_duplicates_and_zeros(X)
+        assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
     if X.dtype.kind not in "biuf":  # as of a frame with categories
         X = X.astype(np.float64)
     if image_shape is not None:
@@ -124,12 +197,21 @@ def check_samples(X, image_shape, estimator):
     return X, image_shape
 
 
+def _without_duplicates_and_zeros(X):
+    """CSR matrix with one entry, not zero, for each value; X stays as it is."""
+    if not X.has_canonical_format or not X.data.all():
+        X = X.copy()
+        X.sum_duplicates()
+        X.eliminate_zeros()
+    return X
+
+
 def check_fold(rows, image_shape):
     """Raise unless rows fold into images of the given shape, if any.
 
     Parameters
     ----------
-    rows : ndarray of shape (n, n_features)
+    rows : ndarray or CSR matrix of shape (n, n_features)
 
     image_shape : tuple of int or None
     """
@@ -193,11 +275,12 @@ def find_scaling(rows, image_shape):
     Images, and vectors of a comparable size between 0 and 1, stay as they are. Other
     images are divided by their largest value, or stretched to [0, 1] if they have
     negative ones; other vectors lose their mean and get an average
-    square of 1 (one factor for all columns: distances keep their proportions).
+    square of 1 (one factor for all columns: distances keep their proportions). Sparse
+    vectors keep their zeros, and so their mean.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_samples, n_features)
+    rows : ndarray or CSR matrix of shape (n_samples, n_features)
         uint8 stands for 256 steps from 0 to 1.
 
     image_shape : tuple of int or None
@@ -228,8 +311,13 @@ def find_scaling(rows, image_shape):
 def _moments(rows, unit):
     """Mean of each column and one standard deviation of all, in the given unit.
 
-    The unit is divided out first: squares of huge numbers leave even float64.
+    The unit is divided out first: squares of huge numbers leave even float64. A
+    sparse matrix shall keep its zeros: its mean is taken to be 0.
     """
+    if sparse.issparse(rows):
+        entries = np.divide(rows.data, unit, dtype=np.float64)
+        n_values = rows.shape[0] * rows.shape[1]
+        return 0.0, float(np.sqrt(entries @ entries / n_values))
     chunks = list(gen_batches(len(rows), _ROWS_OF_A_CHUNK))
     mean = sum(
         np.divide(rows[chunk], unit, dtype=np.float64).sum(axis=0) for chunk in chunks
@@ -251,7 +339,7 @@ def warn_of_other_units(rows, offset, scale):
 
     Parameters
     ----------
-    rows : ndarray of shape (n_samples, n_features)
+    rows : ndarray or CSR matrix of shape (n_samples, n_features)
 
     offset, scale : float
         As :func:`find_scaling` returned them for images.
@@ -272,11 +360,11 @@ def make_samples(rows, image_shape, offset, scale, device):
     """Turn checked rows into :class:`Samples`.
 
     uint8 stays uint8 and is scaled batch by batch; everything else becomes scaled
-    float32 once.
+    float32 once. A sparse matrix stays sparse.
 
     Parameters
     ----------
-    rows : ndarray of shape (n_samples, n_features)
+    rows : ndarray or CSR matrix of shape (n_samples, n_features)
 
     image_shape : tuple of int or None
 
@@ -292,6 +380,10 @@ def make_samples(rows, image_shape, offset, scale, device):
     if rows.dtype == np.uint8:
         # (x / 255 - offset) * scale, as one subtraction and one product
         offset, scale = np.multiply(offset, 255.0), np.divide(scale, 255.0)
+    elif sparse.issparse(rows):
+        rows = _scaled_entries(rows, scale)
+        # zeros become something else where there is an offset, but not before a batch
+        offset, scale = np.multiply(offset, scale), 1.0
     else:
         rows = _scaled_float32(rows, offset, scale)
         offset, scale = 0.0, 1.0
@@ -318,8 +410,19 @@ def _scaled_float32(rows, offset, scale):
     return scaled
 
 
+def _scaled_entries(rows, scale):
+    """CSR matrix with its entries scaled, as float32."""
+    with np.errstate(over="ignore"):  # what overflows is clipped
+        entries = rows.data.astype(np.float64) * scale
+    entries = np.clip(entries, -_LARGEST_VALUE, _LARGEST_VALUE).astype(np.float32)
+    return sparse.csr_array((entries, rows.indices, rows.indptr), shape=rows.shape)
+
+
 def _as_tensor(rows):
-    """Tensor of an array, sharing its memory where it can."""
+    """Tensor of an array, or rows of a CSR matrix, sharing memory where they can."""
+    if sparse.issparse(rows):
+        parts = (rows.indptr.astype(np.int64, copy=False), rows.indices, rows.data)
+        return SparseRows(*(_as_tensor(part) for part in parts), rows.shape[1])
     rows = np.ascontiguousarray(rows)
     with warnings.catch_warnings():
         # samples are only ever read, so a read-only array is as good as any

@@ -43,8 +43,7 @@ class Autoencoder(nn.Module):
 class DenseAutoencoder(Autoencoder):
     """Fully connected autoencoder D-500-500-2000-d and its mirror image [1]_.
 
-    ReLU follows every layer but the embedding and the output. Weights start uniform
-    within 1 / sqrt(fan_in) of zero, biases at zero.
+    ReLU follows every layer but the embedding and the output. Biases start at zero.
 
     Parameters
     ----------
@@ -58,6 +57,10 @@ class DenseAutoencoder(Autoencoder):
     units : tuple of int, default=(500, 500, 2000)
         Widths of the encoder's hidden layers.
 
+    initialization : {"fan-in", "glorot"}, default="fan-in"
+        Weights start uniform within 1 / sqrt(fan_in) of zero, or as Glorot and
+        Bengio's uniform ones.
+
     References
     ----------
     .. [1] Xie, Girshick, Farhadi, "Unsupervised deep embedding for clustering
@@ -69,7 +72,12 @@ class DenseAutoencoder(Autoencoder):
         input_shape: tuple[int, ...],
         latent_dim: int = 10,
         units: tuple[int, ...] = (500, 500, 2000),
+        initialization: str = "fan-in",
     ):
+        if initialization not in ("fan-in", "glorot"):
+            raise ValueError(
+                f"Got initialization={initialization!r}; expected 'fan-in' or 'glorot'."
+            )
         widths = (prod(input_shape), *units, latent_dim)
         super().__init__(
             encoder=nn.Sequential(nn.Flatten(), *_dense_layers(widths)),
@@ -77,6 +85,8 @@ class DenseAutoencoder(Autoencoder):
                 *_dense_layers(widths[::-1]), nn.Unflatten(1, input_shape)
             ),
         )
+        if initialization == "glorot":
+            self.apply(_initialize_glorot)
 
 
 def _dense_layers(widths):

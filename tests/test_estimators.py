@@ -13,18 +13,21 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skdeepcluster import DECDAClustering
+from skdeepcluster import CDCClustering, DECDAClustering
 from skdeepcluster._base import build_autoencoder
 from skdeepcluster.metrics import accuracy_scorer
 
 QUICK = {"pretrain_epochs": 2, "max_iter": 6, "update_interval": 2, "tol": 0.0}
 DECDA = DECDAClustering(4, **QUICK, n_init=2, batch_size=64, random_state=0)
+CDC = CDCClustering(4, **QUICK, n_init=2, batch_size=64, random_state=0)
 
 # A new estimator joins here, quick and with a random_state.
 ESTIMATORS = {
     "dec": DECDA,
     "idec": clone(DECDA).set_params(objective="idec"),
     "dcn": clone(DECDA).set_params(objective="dcn"),
+    "cdc": CDC,
+    "cdc split": clone(CDC).set_params(update="split", normalization="global"),
 }
 
 

@@ -4,6 +4,7 @@ from sklearn.cluster import KMeans
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdeepcluster import (
+    CDCClustering,
     DECDAClustering,
     EnsembleClustering,
     UltraScalableSpectralClustering,
@@ -15,6 +16,9 @@ CONFIGURATIONS = [
     DECDAClustering(),
     DECDAClustering(**QUICK, objective="idec", batch_size=7),
     DECDAClustering(**QUICK, objective="dcn", lloyd=True, augment="masking"),
+    CDCClustering(),
+    CDCClustering(**QUICK, normalization="global", batch_size=7),
+    CDCClustering(**QUICK, update="split", augment="noise", affinity_weight=0),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),
