@@ -1,5 +1,7 @@
 """Tests of what an input may look like and how it becomes batches."""
 
+import copy
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -552,3 +554,160 @@ class TestSamples:
         )
         moved = _images._to_device_if_it_fits(values, device)
         assert moved is (device if moves else values)
+
+
+# --- sparse matrices -----------------------------------------------------------------
+
+
+def sparse_rows(n_samples=20, n_features=7, seed=0):
+    """Rows in [0, 1] with zeros in two thirds of them; one row has nothing else."""
+    rng = np.random.default_rng(seed)
+    X = rng.random((n_samples, n_features))
+    X[rng.random(X.shape) < 2 / 3] = 0
+    X[3] = 0
+    return X
+
+
+def load_sparse(X):
+    X, image_shape = check_samples(X, None, Named(), accept_sparse=True)
+    return make_samples(X, image_shape, *find_scaling(X, image_shape), CPU)
+
+
+def with_duplicates(X):
+    """CSR matrix that stores each value as two halves, in no order."""
+    X = sparse.csr_matrix(X)
+    halves = np.repeat(X.data / 2, 2)
+    columns = np.repeat(X.indices, 2)
+    for row in range(X.shape[0]):
+        entries = slice(2 * X.indptr[row], 2 * X.indptr[row + 1])
+        columns[entries], halves[entries] = (
+            columns[entries][::-1],
+            halves[entries][::-1],
+        )
+    return sparse.csr_matrix((halves, columns, 2 * X.indptr), shape=X.shape)
+
+
+def with_explicit_zeros(X):
+    """CSR matrix that stores every value, zeros of both signs too."""
+    columns = np.tile(np.arange(X.shape[1]), len(X))
+    starts = np.arange(len(X) + 1) * X.shape[1]
+    values = np.where(X == 0, -0.0, X)
+    values[:, 0] += 0.0
+    return sparse.csr_matrix((values.ravel(), columns, starts), shape=X.shape)
+
+
+def with_large_indices(X):
+    X = sparse.csr_matrix(X)
+    X.indices, X.indptr = X.indices.astype(np.int64), X.indptr.astype(np.int64)
+    return X
+
+
+SPARSE_KINDS = {
+    **{
+        f"{form} {kind}": getattr(sparse, f"{form}_{kind}")
+        for form in ("bsr", "coo", "csc", "csr", "dia", "dok", "lil")
+        for kind in ("array", "matrix")
+    },
+    "float32": lambda X: sparse.csr_array(X.astype(np.float32)),
+    "int64 indices": with_large_indices,
+    "duplicates": with_duplicates,
+    "explicit zeros": with_explicit_zeros,
+    "frame": lambda X: pd.DataFrame.sparse.from_spmatrix(sparse.csr_matrix(X)),
+}
+
+
+class TestSparse:
+    @pytest.mark.parametrize("kind", SPARSE_KINDS)
+    def test_batches_are_those_of_dense_rows(self, kind):
+        X = sparse_rows()
+        expected = load(X)
+        samples = load_sparse(SPARSE_KINDS[kind](X))
+        assert len(samples) == len(X)
+        assert samples.shape == (7,)
+        orders = [np.arange(20), [5], [3, 3, 0, 19, 3], [3], np.arange(20)[::-1]]
+        for order in orders:
+            rows = torch.tensor(np.array(order))
+            batch = samples[rows]
+            assert batch.dtype == torch.float32
+            assert torch.equal(batch, expected[rows])
+
+    @pytest.mark.parametrize("kind", SPARSE_KINDS)
+    def test_input_is_never_modified(self, kind):
+        X = SPARSE_KINDS[kind](sparse_rows())
+        before = copy.deepcopy(X)
+        load_sparse(X)
+        for name in {"data", "indices", "indptr", "coords", "rows"} & vars(X).keys():
+            np.testing.assert_array_equal(getattr(X, name), getattr(before, name))
+
+    @pytest.mark.parametrize("dtype", [bool, np.uint8, np.int32, np.int64, np.uint16])
+    def test_integers_are_those_of_dense_rows(self, dtype):
+        X = (3 * sparse_rows()).astype(dtype)
+        samples = load_sparse(sparse.csr_array(X))
+        rows = torch.arange(len(X))
+        if dtype is np.uint8:  # small among 256 levels: scaled
+            X = X / 255
+        expected = X if dtype is bool else X / np.sqrt(np.mean(X.astype(float) ** 2))
+        assert_close(samples[rows], expected, atol=1e-6)
+
+    def test_uint8_in_range_is_that_of_dense_rows(self):
+        X = (255 * sparse_rows()).astype(np.uint8)
+        rows = torch.arange(len(X))
+        assert torch.equal(load_sparse(sparse.csr_array(X))[rows], load(X)[rows])
+
+    @pytest.mark.parametrize("exponent", [-1000, -100, -5, 3, 100, 1000])
+    def test_mean_length_is_the_root_of_the_number_of_columns(self, exponent):
+        X = sparse.csr_array((sparse_rows() - 0.1) * (sparse_rows() > 0))
+        X.data *= 2.0**exponent
+        offset, scale = find_scaling(X, None)
+        assert offset == 0
+        assert scale != 1
+        batch = load_sparse(X)[torch.arange(20)].double()
+        assert batch.square().sum(dim=1).mean().item() == pytest.approx(7, rel=1e-5)
+        dense = X.toarray() * 2.0**-exponent
+        assert_close(batch, dense * np.sqrt(7 / np.mean((dense**2).sum(1))), atol=1e-5)
+
+    def test_unit_rows_get_the_length_of_the_papers_reuters(self):
+        X = sparse.random_array((50, 2000), density=0.02, rng=np.random.default_rng(0))
+        X = sparse.csr_array(X / sparse.linalg.norm(X, axis=1)[:, None])
+        batch = load_sparse(X)[torch.arange(50)]
+        assert_close(batch.norm(dim=1), np.full(50, np.sqrt(2000)), atol=1e-3)
+
+    def test_scaling_of_dense_rows_applies_to_sparse_ones(self):
+        """A mean is subtracted where a batch is dense anyway."""
+        X = 5 * normal(40, 4) + 1
+        X[X < 0] = 0
+        scaling = find_scaling(X, None)
+        samples = make_samples(sparse.csr_array(X), None, *scaling, CPU)
+        assert_close(samples[torch.arange(40)], standardized(X), atol=1e-6)
+
+    def test_rows_fold_into_images(self):
+        X = sparse_rows(n_features=12)
+        dense = load(X.reshape(-1, 3, 4))
+        samples = make_samples(
+            sparse.csr_array(X), (3, 4), *find_scaling(X, (3, 4)), CPU
+        )
+        assert samples.shape == (1, 3, 4)
+        rows = torch.tensor([4, 1])
+        assert torch.equal(samples[rows], dense[rows])
+
+    def test_all_zero(self):
+        samples = load_sparse(sparse.csr_array((5, 3)))
+        assert torch.equal(samples[torch.tensor([1, 4])], torch.zeros(2, 3))
+
+    @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+    def test_what_is_not_finite_is_refused(self, value):
+        X = sparse.csr_array(sparse_rows())
+        X.data[4] = value
+        with pytest.raises(ValueError, match=r"contains (NaN|infinity)"):
+            load_sparse(X)
+
+    def test_duplicates_whose_sum_is_not_finite_are_refused(self):
+        X = sparse.coo_array(([1e308, 1e308, 1.0], ([0, 0, 1], [1, 1, 0])))
+        with pytest.raises(ValueError, match="infinity"):
+            load_sparse(X)
+        with pytest.raises(ValueError, match="infinity"):
+            load_sparse(sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2])))
+
+    def test_they_are_refused_where_nobody_asked_for_them(self):
+        with pytest.raises(TypeError, match="Sparse data was passed"):
+            check_samples(sparse.csr_array(np.eye(3)), None, Named())

