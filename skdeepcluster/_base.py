@@ -35,7 +35,10 @@ _AUGMENTATIONS = {
     "affine": augment.random_affine,
     "masking": augment.random_masking,
     "noise": augment.gaussian_noise,
+    "shift-crop": partial(augment.random_affine, rotation=0.0, zoom=0.1),
+    "shift-crop-flip": partial(augment.random_affine, rotation=0.0, zoom=0.1, flip=0.5),
 }
+_IMAGE_AUGMENTATIONS = {"affine", "shift-crop", "shift-crop-flip"}
 _AUTOENCODERS = {"conv": ConvolutionalAutoencoder, "mlp": DenseAutoencoder}
 
 
@@ -220,7 +223,7 @@ def _contents(rows):
         yield rows.indices[entries].tobytes(), rows.data[entries].tobytes()
 
 
-def build_autoencoder(network, input_shape, latent_dim):
+def build_autoencoder(network, input_shape, latent_dim, **conv_settings):
     """Build the autoencoder that the parameter ``network`` describes.
 
     Parameters
@@ -234,6 +237,9 @@ def build_autoencoder(network, input_shape, latent_dim):
 
     latent_dim : int
         Not for the callable, which decides itself.
+
+    **conv_settings
+        Further arguments of a convolutional network, ignored for others.
 
     Returns
     -------
@@ -258,7 +264,8 @@ def build_autoencoder(network, input_shape, latent_dim):
     if network == "auto":
         network = "conv" if is_image else "mlp"
     with torch.device("cpu"):  # whatever the caller's default is
-        return _AUTOENCODERS[network](input_shape, latent_dim).float()
+        settings = conv_settings if network == "conv" else {}
+        return _AUTOENCODERS[network](input_shape, latent_dim, **settings).float()
 
 
 def _check_autoencoder(module, input_shape):
@@ -288,7 +295,8 @@ def resolve_augmentation(name, input_shape):
 
     Parameters
     ----------
-    name : {"auto", "affine", "masking", "noise"}, callable or None
+    name : {"auto", "affine", "masking", "noise", "shift-crop", "shift-crop-flip"}, \
+            callable or None
         ``"auto"`` is ``"affine"`` for images and ``"noise"`` for vectors.
 
     input_shape : tuple of int
@@ -309,9 +317,9 @@ def resolve_augmentation(name, input_shape):
     is_image = len(input_shape) == 3
     if name == "auto":
         name = "affine" if is_image else "noise"
-    if name == "affine" and not is_image:
+    if name in _IMAGE_AUGMENTATIONS and not is_image:
         raise ValueError(
-            f"Got augment='affine' for vectors of {input_shape[0]} features; give "
+            f"Got augment={name!r} for vectors of {input_shape[0]} features; give "
             "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
             "image_shape=(h, w), or choose 'noise', 'masking' or None."
         )

@@ -19,10 +19,11 @@ def random_affine(
     shift: float = 0.1,
     rotation: float = 10.0,
     scale: float = 0.0,
+    zoom: float = 0.0,
     shear: float = 0.0,
     flip: float = 0.0,
 ) -> Tensor:
-    """Shift, turn, stretch, shear and flip every image by a draw of its own.
+    """Shift, turn, stretch, magnify, shear and flip every image by a draw of its own.
 
     The defaults are those of the code of [1]_. All of it is one interpolation.
 
@@ -40,6 +41,10 @@ def random_affine(
     scale : float, default=0.0
         Each axis is stretched by its own factor from 1 - scale to 1 + scale,
         less than 1.
+
+    zoom : float, default=0.0
+        Each image is magnified by a factor from 1 to 1 + zoom, which crops it. With
+        a shift, the crop is at a random place.
 
     shear : float, default=0.0
         Largest shift of a row relative to its neighbour, in pixels, either way.
@@ -78,6 +83,8 @@ def random_affine(
         matrix = _multiply(matrix, _shear(draw(shear)))
     if scale > 0:
         matrix = matrix / (1 + draw(scale, 1, 2))
+    if zoom > 0:
+        matrix = matrix / (1 + draw(zoom, 1, 1).abs())
     if flip > 0:
         flipped = torch.rand(n_samples, device=images.device) < flip
         matrix[:, :, 1] *= 1 - 2 * flipped[:, None].float()
