@@ -51,30 +51,22 @@ _SCHEDULE = StrOptions({"constant", "one-cycle"})
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 
 
-class BaseEmbeddedClustering(InverseTransformMixin, BaseDeepClustering):
-    """Pretrain an autoencoder, find centres in its embedding, finetune both.
+class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
+    """Pretrain an autoencoder, then do with it what a subclass says.
 
-    A subclass says what is minimised: ``_pretraining_loss(X, autoencoder)`` and
-    ``_finetuning_loss(X, Q, labels)`` return functions of a batch of rows, as
-    :func:`~skdeepcluster._training.train` takes them.
+    A subclass has ``_fit_network(X, random_state)``, which builds ``network_``, and
+    ``_pretraining_loss(X, autoencoder)``, a function of a batch of rows, as
+    :func:`~skdeepcluster._training.train` takes it.
     """
 
     _parameter_constraints: dict = {
         **BaseDeepClustering._parameter_constraints,
         "network": [StrOptions({"auto", "mlp", "conv"}), callable],
-        "init": [StrOptions({"kmeans", "ensemble"}), "array-like"],
         "n_init": [Interval(Integral, 1, None, closed="left")],
         "pretrain_epochs": [Interval(Integral, 0, None, closed="left"), _AUTO],
         "pretrain_optimizer": [_OPTIMIZER],
         "pretrain_learning_rate": [_POSITIVE],
         "pretrain_schedule": [_SCHEDULE],
-        "optimizer": [_OPTIMIZER],
-        "learning_rate": [_POSITIVE],
-        "schedule": [_SCHEDULE],
-        "max_iter": [Interval(Integral, 0, None, closed="left"), _AUTO],
-        "update_interval": [Interval(Integral, 1, None, closed="left"), _AUTO],
-        "tol": [Interval(Real, 0, 1, closed="both")],
-        "shuffle": ["boolean"],
     }
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -116,6 +108,100 @@ class BaseEmbeddedClustering(InverseTransformMixin, BaseDeepClustering):
             )
         return self
 
+    def _interrupt(self):
+        self.stop_reason_ = "interrupted"
+
+    def _build_autoencoder(self, X):
+        network = build_autoencoder(self.network, X.shape, self.latent_dim)
+        return network.to(X.device)
+
+    def _pretrain(self, X, autoencoder):
+        loss = self._pretraining_loss(X, autoencoder)
+        plan = self._plan_pretraining(len(X))
+        self._train_autoencoder(X, autoencoder, loss, plan, "pretrain")
+
+    def _train_autoencoder(self, X, autoencoder, loss, plan, phase):
+        """Minimise a loss over the rows of X with the settings of pretraining."""
+        optimizer = make_optimizer(
+            self.pretrain_optimizer,
+            autoencoder.parameters(),
+            self.pretrain_learning_rate,
+        )
+        n_epochs, n_steps = plan
+        train_epochs(
+            loss,
+            lambda: self._pretraining_batches(X),
+            n_epochs=n_epochs,
+            history=self.history_,
+            phase=phase,
+            verbose=self.verbose,
+            module=autoencoder,
+            optimizer=optimizer,
+            scheduler=make_scheduler(
+                self.pretrain_schedule, optimizer, n_epochs * n_steps
+            ),
+            autocast=autocast(self.precision, X.device),
+        )
+
+    def _pretraining_batches(self, X):
+        """Row indices of one pass over X."""
+        return batches(
+            len(X),
+            self.batch_size,
+            shuffle=True,
+            drop_last=self._drops_last_batch(),
+            device=X.device,
+        )
+
+    def _plan_pretraining(self, n_samples):
+        """Number of epochs, and of steps in each of them."""
+        return count_epochs(
+            self.pretrain_epochs,
+            n_samples,
+            self.batch_size,
+            drop_last=self._drops_last_batch(),
+        )
+
+    def _drops_last_batch(self):
+        """Whether pretraining leaves out an incomplete last batch."""
+        return False
+
+    def _augmentation(self, X, is_on=True):
+        return resolve_augmentation(self.augment if is_on else None, X.shape)
+
+    def _counted(self, steps):
+        """Count the steps that are done, also where Ctrl-C ends them."""
+        for rows in steps:
+            yield rows
+            self.n_iter_ += 1
+
+    def _store_results(self, X):
+        """Attributes for users, all from the final network."""
+        self.labels_ = self._assign(X).argmax(dim=1).cpu().numpy()
+        self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
+        self._n_features_out = self.cluster_centers_.shape[1]
+
+
+class BaseEmbeddedClustering(BaseAutoencoderClustering):
+    """Pretrain an autoencoder, find centres in its embedding, finetune both.
+
+    A subclass says what is minimised: ``_pretraining_loss(X, autoencoder)`` and
+    ``_finetuning_loss(X, Q, labels)`` return functions of a batch of rows, as
+    :func:`~skdeepcluster._training.train` takes them.
+    """
+
+    _parameter_constraints: dict = {
+        **BaseAutoencoderClustering._parameter_constraints,
+        "init": [StrOptions({"kmeans", "ensemble"}), "array-like"],
+        "optimizer": [_OPTIMIZER],
+        "learning_rate": [_POSITIVE],
+        "schedule": [_SCHEDULE],
+        "max_iter": [Interval(Integral, 0, None, closed="left"), _AUTO],
+        "update_interval": [Interval(Integral, 1, None, closed="left"), _AUTO],
+        "tol": [Interval(Real, 0, 1, closed="both")],
+        "shuffle": ["boolean"],
+    }
+
     def _fit_network(self, X, random_state):
         """Pretrain, find centres, finetune; Ctrl-C cuts any of it short."""
         autoencoder = self._build_autoencoder(X)
@@ -134,54 +220,6 @@ class BaseEmbeddedClustering(InverseTransformMixin, BaseDeepClustering):
                 self._finetune(X)
                 self._refit_decoder(X)
 
-    def _interrupt(self):
-        self.stop_reason_ = "interrupted"
-
-    def _build_autoencoder(self, X):
-        network = build_autoencoder(self.network, X.shape, self.latent_dim)
-        return network.to(X.device)
-
-    def _pretrain(self, X, autoencoder):
-        optimizer = make_optimizer(
-            self.pretrain_optimizer,
-            autoencoder.parameters(),
-            self.pretrain_learning_rate,
-        )
-        n_epochs, n_steps = self._plan_pretraining(len(X))
-        train_epochs(
-            self._pretraining_loss(X, autoencoder),
-            lambda: batches(
-                len(X),
-                self.batch_size,
-                shuffle=True,
-                drop_last=self._drops_last_batch(),
-                device=X.device,
-            ),
-            n_epochs=n_epochs,
-            history=self.history_,
-            phase="pretrain",
-            verbose=self.verbose,
-            module=autoencoder,
-            optimizer=optimizer,
-            scheduler=make_scheduler(
-                self.pretrain_schedule, optimizer, n_epochs * n_steps
-            ),
-            autocast=autocast(self.precision, X.device),
-        )
-
-    def _plan_pretraining(self, n_samples):
-        """Number of epochs, and of steps in each of them."""
-        return count_epochs(
-            self.pretrain_epochs,
-            n_samples,
-            self.batch_size,
-            drop_last=self._drops_last_batch(),
-        )
-
-    def _drops_last_batch(self):
-        """Whether pretraining leaves out an incomplete last batch."""
-        return False
-
     def _plan_finetuning(self, n_samples):
         """Number of steps in all, and between two refreshments of the targets."""
         max_iter, update_interval = self.max_iter, self.update_interval
@@ -190,9 +228,6 @@ class BaseEmbeddedClustering(InverseTransformMixin, BaseDeepClustering):
         if update_interval == "auto":  # the papers' are half a pass to three quarters
             update_interval = ceil(n_samples / (2 * self.batch_size))
         return max_iter, update_interval
-
-    def _augmentation(self, X, is_on=True):
-        return resolve_augmentation(self.augment if is_on else None, X.shape)
 
     def _check_init(self, X, autoencoder):
         """Check the parameter ``init`` before any time goes into training."""
@@ -261,12 +296,6 @@ class BaseEmbeddedClustering(InverseTransformMixin, BaseDeepClustering):
                 bar.set_postfix(loss=terms["loss"], refresh=False)
                 bar.update(n_steps)
 
-    def _counted(self, steps):
-        """Count the steps that are done, also where Ctrl-C ends them."""
-        for rows in steps:
-            yield rows
-            self.n_iter_ += 1
-
     def _finetuned_parameters(self):
         return list(self.network_.parameters())
 
@@ -304,12 +333,6 @@ class BaseEmbeddedClustering(InverseTransformMixin, BaseDeepClustering):
             autocast=autocast(self.precision, X.device),
         )
         record(self.history_, phase="decoder", **terms)
-
-    def _store_results(self, X):
-        """Attributes for users, all from the final network."""
-        self.labels_ = self._assign(X).argmax(dim=1).cpu().numpy()
-        self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
-        self._n_features_out = self.cluster_centers_.shape[1]
 
 
 def find_centers(Z, n_clusters, init, *, n_init, random_state):
