@@ -407,11 +407,18 @@ class ITECClustering(BaseAutoencoderClustering):
         """Fit both autoencoders and cluster; Ctrl-C cuts any of it short."""
         self._check_settings(len(X))
         autoencoder = self._fit_autoencoder(X)
-        topology = self._fit_topology(X, random_state) if self.topology else None
-        finish(
-            lambda: self._cluster(X, autoencoder, topology, random_state),
-            self._interrupt,
-        )
+        encoders = [autoencoder.encoder]
+        if self.topology:
+            representatives = finish(
+                lambda: self._select_representatives(X, random_state), self._interrupt
+            )
+            encoders.append(self._fit_topology(X, representatives))
+
+        def cluster():
+            codes = [apply(encoder, X) for encoder in encoders]  # of clean samples
+            self._cluster(codes, encoders, autoencoder.decoder, random_state)
+
+        finish(cluster, self._interrupt)
 
     def _check_settings(self, n_samples):
         """Check parameters that depend on each other before training."""
@@ -483,15 +490,9 @@ class ITECClustering(BaseAutoencoderClustering):
                 "latent_dim to the same number."
             )
 
-    def _fit_topology(self, X, random_state):
+    def _fit_topology(self, X, representatives):
         """Encoder of the local topology (section 3.4)."""
-        n_candidates, n_representatives, n_nearest = self._plan_topology(len(X))
-        representatives = finish(
-            lambda: self._select_representatives(
-                X, n_candidates, n_representatives, random_state
-            ),
-            self._interrupt,
-        )
+        _, n_representatives, n_nearest = self._plan_topology(len(X))
         with torch.device("cpu"):  # whatever the caller's default is
             autoencoder = TopologyAutoencoder(
                 n_representatives, self.latent_dim, tuple(self.topology_units)
@@ -504,8 +505,9 @@ class ITECClustering(BaseAutoencoderClustering):
                 self._train_topology(X, topology, n_nearest)
         return topology
 
-    def _select_representatives(self, X, n_candidates, n_representatives, random_state):
+    def _select_representatives(self, X, random_state):
         """Representatives of the scaled samples as rows, a tensor in float32."""
+        n_candidates, n_representatives, _ = self._plan_topology(len(X))
         # drawn here, for only these rows are copied
         rows = random_state.choice(len(X), n_candidates, replace=False)
         candidates = np.concatenate(
@@ -536,14 +538,12 @@ class ITECClustering(BaseAutoencoderClustering):
         plan = count_epochs(self.topology_epochs, len(X), self.batch_size)
         self._train_autoencoder(X, autoencoder, loss, plan, "topology")
 
-    def _cluster(self, X, autoencoder, topology, random_state):
-        """Combine the codes of clean samples and find clusters (section 3.5)."""
-        encoders = [autoencoder.encoder] + ([] if topology is None else [topology])
-        codes = [apply(encoder, X) for encoder in encoders]
+    def _cluster(self, codes, encoders, decoder, random_state):
+        """Combine codes, find their clusters and build the network (section 3.5)."""
         offset, scale = map(
             torch.cat, zip(*map(self._find_block_scaling, codes), strict=True)
         )
-        adds = topology is not None and self.combine == "add"
+        adds = len(codes) > 1 and self.combine == "add"
         encoder = JointEncoder(encoders, offset, scale, adds=adds)
         in_haste = self.stop_reason_ == "interrupted"
         centers = find_centers(
@@ -554,11 +554,11 @@ class ITECClustering(BaseAutoencoderClustering):
             random_state=random_state,
         )
         width = codes[0].shape[1]
-        decoder = JointDecoder(autoencoder.decoder, offset[:width], scale[:width])
+        decoder = JointDecoder(decoder, offset[:width], scale[:width])
         centers = torch.from_numpy(np.array(centers, dtype=np.float32, order="C"))
         self.network_ = ClusteringAutoencoder(
             Autoencoder(encoder, decoder),
-            centers.to(X.device),
+            centers.to(offset.device),
             losses.student_t_assignment,
         )
 
