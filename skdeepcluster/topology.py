@@ -56,14 +56,15 @@ def select_representatives(X, n_candidates, n_representatives, random_state=None
 
     References
     ----------
-    .. [1] "Image deep clustering based on local-topology embedding" (ITEC).
+    .. [1] "Image deep clustering based on local-topology embedding" (ITEC), Pattern
+       Recognition Letters 151, 2021.
 
     Examples
     --------
     >>> from skdeepcluster.topology import select_representatives
     >>> X = [[0.0], [0.2], [5.0], [5.2]]
-    >>> select_representatives(X, 4, 2, random_state=0).round(1).ravel().tolist()
-    [5.1, 0.1]
+    >>> sorted(select_representatives(X, 4, 2, random_state=0).round(1).tolist())
+    [[0.1], [5.1]]
     """
     X = _check_rows(X, "X")
     _check_count(n_candidates, "n_candidates", len(X), "n_samples")
@@ -114,7 +115,8 @@ def local_topology_matrix(X, representatives, n_nearest):
 
     References
     ----------
-    .. [1] "Image deep clustering based on local-topology embedding" (ITEC).
+    .. [1] "Image deep clustering based on local-topology embedding" (ITEC), Pattern
+       Recognition Letters 151, 2021.
 
     Examples
     --------
