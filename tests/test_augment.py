@@ -18,7 +18,7 @@ from skdeepcluster.augment import (
 IMAGE = torch.arange(9, dtype=torch.float64).view(1, 1, 3, 3)
 IDENTITY = torch.eye(2, dtype=torch.float64)[None]
 NOTHING = {"shift": 0.0, "rotation": 0.0}
-EVERYTHING = {"scale": 0.2, "shear": 0.3, "flip": 0.5}
+EVERYTHING = {"scale": 0.2, "zoom": 0.1, "shear": 0.3, "flip": 0.5}
 AUGMENTATIONS = {
     "affine": partial(random_affine, **EVERYTHING),
     "noise": gaussian_noise,
@@ -183,6 +183,23 @@ class TestAffine:
         # what is read twice as densely comes out stretched by two
         for factors in (1 / matrix[:, 0, 0], 1 / matrix[:, 1, 1]):
             assert_uniform(factors, 0.6, 1.4)
+
+    def test_zoom_magnifies_both_axes_alike(self):
+        matrix, translation = drawn_maps(**NOTHING, zoom=0.5)
+        assert_close(matrix[:, [0, 1], [1, 0]], np.zeros((4000, 2)), atol=1e-4)
+        assert_close(translation, np.zeros_like(translation), atol=1e-4)
+        assert_close(matrix[:, 0, 0], matrix[:, 1, 1], atol=1e-4)
+        assert_uniform(1 / matrix[:, 0, 0], 1, 1.5)  # never less: no border is added
+
+    def test_worked_zoom(self, monkeypatch):
+        monkeypatch.setattr("torch.rand", lambda *shape, device: torch.ones(shape))
+        output = random_affine(IMAGE, **NOTHING, zoom=1.0)  # magnified by two
+        assert_close(output[0, 0], [[2, 2.5, 3], [3.5, 4, 4.5], [5, 5.5, 6]], atol=1e-6)
+
+    def test_shift_is_in_pixels_of_the_magnified_image(self):
+        _, translation = drawn_maps(rotation=0, shift=0.1, zoom=0.5)
+        assert_uniform(translation[:, 0], -2.1, 2.1)
+        assert_uniform(translation[:, 1], -3.1, 3.1)
 
     def test_shear_moves_rows_along_each_other(self):
         matrix, translation = drawn_maps(**NOTHING, shear=0.5)
