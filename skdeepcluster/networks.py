@@ -271,7 +271,8 @@ class TopologyAutoencoder(Autoencoder):
 
     References
     ----------
-    .. [1] "Image deep clustering based on local-topology embedding" (ITEC).
+    .. [1] "Image deep clustering based on local-topology embedding" (ITEC), Pattern
+       Recognition Letters 151, 2021.
     """
 
     def __init__(

@@ -15,6 +15,10 @@ from skdeepcluster.networks import (
     ClusteringAutoencoder,
     ConvolutionalAutoencoder,
     DenseAutoencoder,
+    JointDecoder,
+    JointEncoder,
+    TopologyAutoencoder,
+    TopologyEncoder,
 )
 
 WEIGHTED = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
@@ -300,3 +304,70 @@ class TestClustering:
             Q = network(x)
         assert seen == [(torch.float32, torch.float32)]
         torch.testing.assert_close(Q.sum(dim=1), torch.ones(5))
+
+
+class TestTopology:
+    def test_widths(self):
+        network = TopologyAutoencoder(120)
+        encoder = [(120, 100), (100, 64), (64, 32), (32, 20), (20, 10)]
+        decoder = [(10, 20), (20, 32), (32, 64), (64, 120)]
+        for part, widths in [(network.encoder, encoder), (network.decoder, decoder)]:
+            layers = weighted_layers(part)
+            assert [(one.in_features, one.out_features) for one in layers] == widths
+
+    @pytest.mark.parametrize(
+        ("units", "decoded"), [((), [(6,)]), ((4,), [(6,)]), ((5, 4), [(4,), (6,)])]
+    )
+    def test_own_widths(self, units, decoded):
+        network = TopologyAutoencoder(6, latent_dim=2, units=units)
+        x = torch.rand(3, 6)
+        assert shapes_along(network.encoder, x) == [(unit,) for unit in (*units, 2)]
+        assert shapes_along(network.decoder, torch.rand(3, 2)) == decoded
+
+    def test_initial_weights(self):
+        for layer in weighted_layers(TopologyAutoencoder(400, 200, (500, 300))):
+            bound = sqrt(6 / (layer.in_features + layer.out_features))
+            assert_uniform(layer.weight, bound)
+            assert (layer.bias == 0).all()
+
+    def test_encoder_sees_flat_samples_and_representatives(self):
+        autoencoder = TopologyAutoencoder(4, 2, (3,))
+        points, x = torch.rand(4, 6), torch.rand(5, 1, 2, 3)
+        network = TopologyEncoder(autoencoder, points, torch.cdist)
+        expected = autoencoder.encoder(torch.cdist(x.view(5, 6), points))
+        assert torch.equal(network(x), expected)
+        assert "representatives" in network.state_dict()
+        for restored in (pickle.loads(pickle.dumps(network)), copy.deepcopy(network)):
+            assert torch.equal(restored(x), expected)
+
+
+class TestJoint:
+    OFFSET, SCALE = torch.tensor([1.0, 2, 3, 4]), torch.tensor([2.0, 2, 10, 10])
+
+    @pytest.fixture
+    def parts(self):
+        """Two encoders and a batch."""
+        return (nn.Linear(3, 2), nn.Linear(3, 2)), torch.rand(5, 3)
+
+    def test_worked_codes(self):
+        codes = torch.tensor([[2.0, 2, 3, 5]])
+        beside = JointEncoder([], self.OFFSET, self.SCALE)
+        assert beside.join(codes).tolist() == [[2, 0, 0, 10]]
+        added = JointEncoder([nn.Identity()] * 2, self.OFFSET, self.SCALE, adds=True)
+        assert added.join(codes).tolist() == [[2, 10]]
+
+    @pytest.mark.parametrize("adds", [False, True])
+    def test_samples_pass_through_every_encoder(self, parts, adds):
+        encoders, x = parts
+        network = JointEncoder(encoders, self.OFFSET, self.SCALE, adds=adds)
+        first, second = (encoder(x) for encoder in encoders)
+        first = (first - self.OFFSET[:2]) * 2
+        second = (second - self.OFFSET[2:]) * 10
+        expected = first + second if adds else torch.cat([first, second], dim=1)
+        assert torch.equal(network(x), expected)
+
+    def test_decoder_undoes_the_scaling_of_the_first_code(self, parts):
+        encoders, x = parts
+        encoder = JointEncoder(encoders, self.OFFSET, self.SCALE)
+        decoder = JointDecoder(nn.Identity(), self.OFFSET[:2], self.SCALE[:2])
+        torch.testing.assert_close(decoder(encoder(x)), encoders[0](x))
