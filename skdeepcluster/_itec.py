@@ -240,7 +240,8 @@ class ITECClustering(BaseAutoencoderClustering):
 
     References
     ----------
-    .. [1] "Image deep clustering based on local-topology embedding" (ITEC).
+    .. [1] "Image deep clustering based on local-topology embedding" (ITEC), Pattern
+       Recognition Letters 151, 2021.
 
     Examples
     --------

@@ -13,13 +13,15 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skdeepcluster import CDCClustering, DECDAClustering
+from skdeepcluster import CDCClustering, DECDAClustering, ITECClustering
 from skdeepcluster._base import build_autoencoder
 from skdeepcluster.metrics import accuracy_scorer
 
 QUICK = {"pretrain_epochs": 2, "max_iter": 6, "update_interval": 2, "tol": 0.0}
-DECDA = DECDAClustering(4, **QUICK, n_init=2, batch_size=64, random_state=0)
-CDC = CDCClustering(4, **QUICK, n_init=2, batch_size=64, random_state=0)
+SMALL = {"n_init": 2, "batch_size": 64, "random_state": 0}
+DECDA = DECDAClustering(4, **QUICK, **SMALL)
+CDC = CDCClustering(4, **QUICK, **SMALL)
+ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
 
 # A new estimator joins here, quick and with a random_state.
 ESTIMATORS = {
@@ -28,12 +30,32 @@ ESTIMATORS = {
     "dcn": clone(DECDA).set_params(objective="dcn"),
     "cdc": CDC,
     "cdc split": clone(CDC).set_params(update="split", normalization="global"),
+    "itec": ITEC,
 }
+# Widths of embeddings other than latent_dim=10.
+WIDTHS = {"itec": 20}
+# The phase of training that comes after pretraining, if any does.
+SECOND_PHASES = {"itec": "topology"}
 
 
 @pytest.fixture(params=ESTIMATORS)
-def estimator(request):
-    return clone(ESTIMATORS[request.param])
+def name(request):
+    return request.param
+
+
+@pytest.fixture
+def estimator(name):
+    return clone(ESTIMATORS[name])
+
+
+@pytest.fixture
+def width(name):
+    return WIDTHS.get(name, 10)
+
+
+@pytest.fixture
+def second_phase(name):
+    return SECOND_PHASES.get(name, "finetune")
 
 
 def spoil(X):
@@ -67,13 +89,13 @@ def test_probabilities(estimator, digits):
     np.testing.assert_array_equal(probabilities.argmax(axis=1), estimator.labels_)
 
 
-def test_embedding(estimator, digits):
+def test_embedding(estimator, digits, width):
     Z = estimator.fit(digits).transform(digits)
-    assert Z.shape == (len(digits), 10)
+    assert Z.shape == (len(digits), width)
     assert Z.dtype == np.float32
     np.testing.assert_array_equal(Z, clone(estimator).fit_transform(digits))
     names = estimator.get_feature_names_out()
-    assert len(names) == 10
+    assert len(names) == width
     assert names[0] == type(estimator).__name__.lower() + "0"
 
 
@@ -87,9 +109,9 @@ def test_predictions_do_not_depend_on_company_or_order(estimator, digits):
         np.testing.assert_array_equal(method(digits[40:103]), whole[40:103])
 
 
-def test_centers_and_inverse_transform(estimator, digits):
+def test_centers_and_inverse_transform(estimator, digits, width):
     estimator.fit(digits)
-    assert estimator.cluster_centers_.shape == (4, 10)
+    assert estimator.cluster_centers_.shape == (4, width)
     prototypes = estimator.inverse_transform(estimator.cluster_centers_)
     assert prototypes.shape == (4, 8, 8)
     assert prototypes.dtype == np.float64
@@ -100,24 +122,32 @@ def test_centers_and_inverse_transform(estimator, digits):
     )
 
 
-def test_fitted_attributes(estimator, digits):
+def test_fitted_attributes(estimator, digits, second_phase):
     estimator.fit(digits)
     assert estimator.n_features_in_ == 64
     assert estimator.image_shape_ == (8, 8)
     assert isinstance(estimator.network_, torch.nn.Module)
     assert estimator.stop_reason_ == "max_iter"
-    assert estimator.n_iter_ == 6
     history = estimator.history_
     assert {len(values) for values in history.values()} == {len(history["phase"])}
-    assert {"phase", "loss", "seconds", "label_change"} <= set(history)
+    assert {"phase", "loss", "seconds"} <= set(history)
+    assert history["phase"].count("pretrain") == estimator.pretrain_epochs
+    assert second_phase in history["phase"]
+    assert np.isfinite(history["loss"]).all()
+    assert estimator.fit(np.asarray(digits).reshape(-1, 64)).image_shape_ is None
+
+
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "itec"])
+def test_finetuning_is_counted_and_recorded(estimator, digits):
+    history = estimator.fit(digits).history_
+    assert estimator.n_iter_ == 6
+    assert "label_change" in history
     finetuned = np.array(history["phase"]) == "finetune"
     assert finetuned.sum() == 3
     assert np.isfinite(np.array(history["label_change"])[finetuned][1:]).all()
-    assert np.isfinite(history["loss"]).all()
     smallest, largest = history["smallest_cluster"], history["largest_cluster"]
     assert (np.array(smallest)[finetuned] >= 0).all()
     assert (np.array(largest)[finetuned] >= 1 / 4).all()
-    assert estimator.fit(np.asarray(digits).reshape(-1, 64)).image_shape_ is None
 
 
 # --- seeds ------------------------------------------------------------------------
@@ -265,11 +295,11 @@ def test_copies_of_a_fitted_model_predict_the_same(estimator, digits, copy, tmp_
     )
 
 
-def test_nothing_is_printed_unless_asked(estimator, noise, capfd):
+def test_nothing_is_printed_unless_asked(estimator, noise, capfd, second_phase):
     estimator.fit(noise).predict(noise)
     assert capfd.readouterr() == ("", "")
     estimator.set_params(verbose=1).fit(noise)
-    assert "finetune" in capfd.readouterr().err
+    assert second_phase in capfd.readouterr().err
 
 
 def test_input_is_never_modified(estimator, digits):
@@ -413,7 +443,7 @@ def test_bad_input_gets_a_clear_sentence_and_nothing_is_lost(estimator, noise, c
     np.testing.assert_array_equal(estimator.predict(noise), labels)
 
 
-def test_prediction_checks_its_input(estimator, digits):
+def test_prediction_checks_its_input(estimator, digits, width):
     estimator.fit(digits)
     with pytest.raises(ValueError, match="NaN"):
         estimator.predict(spoil(digits))
@@ -423,7 +453,7 @@ def test_prediction_checks_its_input(estimator, digits):
         estimator.predict(digits[0])
     with pytest.raises(ValueError, match=r"expected images of shape \(8, 8\)"):
         estimator.predict(np.ones((5, 4, 16)))
-    with pytest.raises(ValueError, match="expected 10 columns"):
+    with pytest.raises(ValueError, match=f"expected {width} columns"):
         estimator.inverse_transform(np.ones((2, 3)))
 
 

@@ -8,6 +8,7 @@ from skdeepcluster import (
     CDCClustering,
     DECDAClustering,
     EnsembleClustering,
+    ITECClustering,
     UltraScalableSpectralClustering,
 )
 
@@ -34,6 +35,10 @@ CONFIGURATIONS = [
     CheckedCDC(4),
     CheckedCDC(4, **QUICK, normalization="global", batch_size=7),
     CheckedCDC(4, **QUICK, update="split", augment="noise", affinity_weight=0),
+    ITECClustering(),
+    ITECClustering(combine="add", scale_blocks=True, pretrain_epochs=2, batch_size=7),
+    ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
+    ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),
