@@ -63,6 +63,7 @@ def parse_arguments():
     parser.add_argument(
         "--representatives", nargs="+", type=int, default=[50, 100, 150]
     )
+    parser.add_argument("--finals", nargs="+", default=["kmeans", "ensemble"])
     parser.add_argument("--rows", type=int, help="of the data set, for a trial")
     parser.add_argument("--force", action="store_true", help="repeat recorded runs")
     parser.add_argument("--results", type=Path, default=RESULTS, help="folder")
@@ -157,9 +158,8 @@ def command(options):
     arguments += ["--precision", options.precision]
     arguments += ["--defaults"] if options.defaults else []
     arguments += ["--nearest", *map(str, options.nearest)]
-    return " ".join(
-        [*arguments, "--representatives", *map(str, options.representatives)]
-    )
+    arguments += ["--representatives", *map(str, options.representatives)]
+    return " ".join([*arguments, "--finals", *options.finals])
 
 
 def runs(options, seed, model, X, autoencoder, target):
@@ -167,7 +167,7 @@ def runs(options, seed, model, X, autoencoder, target):
     encoders, codes = [autoencoder.encoder], [apply(autoencoder.encoder, X)]
 
     def cluster(entry, encoders, codes, scalings):
-        for scale_blocks, final in itertools.product(scalings, ("kmeans", "ensemble")):
+        for scale_blocks, final in itertools.product(scalings, options.finals):
             model.set_params(scale_blocks=scale_blocks, final=final)
             with Stopwatch() as watch, seeded(seed, X.device) as random_state:
                 model._cluster(codes, encoders, autoencoder.decoder, random_state)
