@@ -15,7 +15,7 @@ from sklearn.base import (
     ClusterMixin,
     TransformerMixin,
 )
-from sklearn.utils import check_array, get_tags
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -63,6 +63,9 @@ class BaseDeepClustering(
         "random_state": ["random_state"],
         "verbose": ["verbose"],
     }
+
+    # Not a tag: scikit-learn's would promise any number of columns.
+    _accepts_sparse = False
 
     def predict(self, X):
         """Assign every sample to its closest cluster.
@@ -125,7 +128,7 @@ class BaseDeepClustering(
         device = resolve_device(self.device)
         image_shape = self.image_shape if reset else self.image_shape_
         checked, image_shape = check_samples(
-            X, image_shape, self, accept_sparse=get_tags(self).input_tags.sparse
+            X, image_shape, self, accept_sparse=self._accepts_sparse
         )
         is_sparse = sparse.issparse(checked)
         rows = checked if is_sparse else checked.reshape(len(checked), -1)

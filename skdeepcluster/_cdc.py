@@ -234,8 +234,8 @@ class CDCClustering(BaseEmbeddedClustering):
 
     Notes
     -----
-    Every method also takes a SciPy sparse matrix of rows, of any format. It becomes
-    dense batch by batch, never whole.
+    Every method also takes a SciPy sparse matrix of rows, of any format, with four
+    columns or more. It becomes dense batch by batch, never whole.
 
     Images with values from 0 to 1 (as uint8 counts), some above a half, enter the
     network as they are; others are brought to that range. So do vectors from 0 to 1
@@ -296,6 +296,8 @@ class CDCClustering(BaseEmbeddedClustering):
         "regularization_weight": [_WEIGHT],
         "update": [StrOptions({"joint", "split"})],
     }
+
+    _accepts_sparse = True
 
     def __init__(
         self,
@@ -410,11 +412,6 @@ class CDCClustering(BaseEmbeddedClustering):
                 initialization="glorot",
             )
         return cls(**settings)
-
-    def __sklearn_tags__(self):
-        tags = super().__sklearn_tags__()
-        tags.input_tags.sparse = True
-        return tags
 
     def _build_autoencoder(self, X):
         # images are vectors, too, unless the user wants convolutions

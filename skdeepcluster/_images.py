@@ -17,6 +17,11 @@ _ROWS_OF_A_CHUNK = 4096
 # Images for prediction may be brighter or darker than in training, within reason.
 _DARKEST, _BRIGHTEST = 0.05, 10
 
+# Columns of a sparse matrix, at least: fewer take less room in a dense array. (And
+# scikit-learn's checks try 3, which an estimator that takes them cannot pass if it has
+# predict_proba: it is asked for the probabilities of a classifier.)
+_FEWEST_SPARSE_COLUMNS = 4
+
 # Scaled values beyond this are outliers whose squares would leave float32.
 _LARGEST_VALUE = 1e6
 
@@ -156,7 +161,7 @@ def check_samples(X, image_shape, estimator, *, accept_sparse=False):
         Named in error messages.
 
     accept_sparse : bool, default=False
-        Whether X may be sparse, of any format.
+        Whether X may be sparse, of any format, if it has 4 columns or more.
 
     Returns
     -------
@@ -182,6 +187,12 @@ def check_samples(X, image_shape, estimator, *, accept_sparse=False):
         input_name="X",
     )
     if sparse.issparse(X):
+        if X.shape[1] < _FEWEST_SPARSE_COLUMNS:
+            raise ValueError(
+                f"Got a sparse X of shape {X.shape}; expected at least "
+                f"{_FEWEST_SPARSE_COLUMNS} columns. Give so few as a dense array, "
+                "X.toarray(), which is smaller."
+            )
         X = _without_duplicates_and_zeros(X)
         assert_all_finite(X, estimator_name=type(estimator).__name__, input_name="X")
     if X.dtype.kind not in "biuf":  # as of a frame with categories

@@ -511,8 +511,8 @@ def repeated(rows):
     ("rows", "n_distinct"),
     [
         (np.zeros((3, 5)), 1),
-        ([[0, 0], [0, 1], [1, 0]], 3),
-        ([[0, 0], [1e-300, 0], [-0.0, 0]], 2),
+        ([[0, 0, 0, 0], [0, 0, 0, 1], [0, 1, 0, 0]], 3),
+        ([[0, 0, 0, 0], [0, 1e-300, 0, 0], [0, -0.0, 0, 0]], 2),
     ],
 )
 def test_too_few_distinct_sparse_rows(rows, n_distinct):
@@ -522,8 +522,8 @@ def test_too_few_distinct_sparse_rows(rows, n_distinct):
 
 
 def test_distinct_rows_are_found_among_explicit_zeros():
-    X = sparse.csr_array(([1.0, 0.0, 1.0, 0.0, -0.0], [0, 1, 0, 0, 1], [0, 2, 3, 4, 5]))
-    assert X.shape == (4, 2)
+    entries = [1.0, 0.0, 1.0, 0.0, -0.0], [0, 1, 0, 0, 1], [0, 2, 3, 4, 5]
+    X = sparse.csr_array(entries, shape=(4, 5))
     with pytest.raises(ValueError, match="2 distinct rows"):
         make().fit(X)
 

@@ -691,8 +691,12 @@ class TestSparse:
         assert torch.equal(samples[rows], dense[rows])
 
     def test_all_zero(self):
-        samples = load_sparse(sparse.csr_array((5, 3)))
-        assert torch.equal(samples[torch.tensor([1, 4])], torch.zeros(2, 3))
+        samples = load_sparse(sparse.csr_array((5, 4)))
+        assert torch.equal(samples[torch.tensor([1, 4])], torch.zeros(2, 4))
+
+    def test_few_columns_are_refused(self):
+        with pytest.raises(ValueError, match=r"sparse X of shape \(5, 3\)"):
+            load_sparse(sparse.csr_array((5, 3)))
 
     @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
     def test_what_is_not_finite_is_refused(self, value):
@@ -702,11 +706,15 @@ class TestSparse:
             load_sparse(X)
 
     def test_duplicates_whose_sum_is_not_finite_are_refused(self):
-        X = sparse.coo_array(([1e308, 1e308, 1.0], ([0, 0, 1], [1, 1, 0])))
+        X = sparse.coo_array(
+            ([1e308, 1e308, 1.0], ([0, 0, 1], [1, 1, 0])), shape=(2, 4)
+        )
         with pytest.raises(ValueError, match="infinity"):
             load_sparse(X)
         with pytest.raises(ValueError, match="infinity"):
-            load_sparse(sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2])))
+            load_sparse(
+                sparse.csr_array(([1e308, 1e308], [1, 1], [0, 2, 2]), shape=(2, 4))
+            )
 
     def test_they_are_refused_where_nobody_asked_for_them(self):
         with pytest.raises(TypeError, match="Sparse data was passed"):
