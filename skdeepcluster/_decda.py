@@ -89,8 +89,8 @@ class DECDAClustering(BaseEmbeddedClustering):
         (h, w) or (h, w, c): how flat rows fold into images. Not needed for arrays
         that have these axes.
 
-    augment : {"auto", "affine", "noise", "masking"}, callable or None, \
-            default="auto"
+    augment : {"auto", "affine", "noise", "masking", "shift-crop", \
+            "shift-crop-flip"}, callable or None, default="auto"
         How samples vary without changing their cluster, see
         :mod:`skdeepcluster.augment`. ``"auto"`` shifts and turns images a little
         and adds noise to vectors. A callable maps a batch of tensors to one of the
