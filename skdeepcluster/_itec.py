@@ -577,8 +577,10 @@ def _check_widths(name, widths, length=None):
     """Raise unless a parameter is a sequence of positive integers."""
     is_right = all(isinstance(width, Integral) and width > 0 for width in widths)
     if not is_right or (length is not None and len(widths) != length):
-        expected = "positive integers" if length is None else f"{length} of them"
-        raise ValueError(f"Got {name}={widths!r}; expected {expected}.")
+        expected = "" if length is None else f"{length} "
+        raise ValueError(
+            f"Got {name}={widths!r}; expected {expected}positive integers."
+        )
 
 
 def _split(rows):
