@@ -2,6 +2,7 @@
 
     python benchmarks/reproduce.py DECDAClustering usps --paper ConvDEC-DA --seeds 0 1 2
     python benchmarks/reproduce.py DECDAClustering mnist-test --set max_iter=5000
+    python benchmarks/reproduce.py CDCClustering cifar10_features --scale minmax
 
 Without ``--paper`` the constructor's defaults are measured, with it those of
 ``from_paper``. A run that is recorded already is not repeated, unless ``--force``.
@@ -12,22 +13,40 @@ import argparse
 import ast
 import datetime
 import json
+import os
 import platform
 import resource
 import subprocess
 import sys
 import time
 import traceback
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
+from sklearn.preprocessing import minmax_scale, normalize
+from sklearn.utils import Bunch
 
 import skdeepcluster
 from skdeepcluster import datasets
 from skdeepcluster.metrics import clustering_accuracy_score
+
+
+def load_features(name):
+    """Features of a pretrained network: a file that only this benchmark reads."""
+    folder = os.environ.get("SKDEEPCLUSTER_DATA")
+    if folder is None:
+        raise SystemExit(f"{name}.npz: SKDEEPCLUSTER_DATA shall name its folder.")
+    with np.load(Path(folder) / f"{name}.npz") as arrays:
+        return Bunch(
+            data=arrays["features"].astype(np.float32),
+            target=arrays["labels"].astype(np.int64),
+            target_names=arrays["names"].tolist(),
+        )
+
 
 DATASETS = {
     "digits": datasets.load_digits,
@@ -37,6 +56,12 @@ DATASETS = {
     "fashion-mnist": datasets.fetch_fashion_mnist,
     "cifar10": datasets.fetch_cifar10,
     "20newsgroups": datasets.fetch_20newsgroups_tfidf,
+    "cifar10_features": partial(load_features, "cifar10_features"),
+    "cifar10_features_pca64": partial(load_features, "cifar10_features_pca64"),
+}
+SCALINGS = {
+    "minmax": minmax_scale,  # each column from 0 to 1, as CDC's paper has its features
+    "l2": normalize,  # each row of length 1
 }
 RESULTS = Path(__file__).parent / "results"
 
@@ -68,6 +93,12 @@ def parse_arguments():
         metavar="VARIANT",
         help="take from_paper(VARIANT, dataset) rather than the defaults",
     )
+    parser.add_argument(
+        "--like",
+        metavar="DATASET",
+        help="with --paper: the settings for this data set of the paper",
+    )
+    parser.add_argument("--scale", choices=SCALINGS, help="scale the vectors first")
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument(
         "--set",
@@ -85,8 +116,15 @@ def parse_arguments():
 def run_name(options):
     """Name of a run's file, without its seed."""
     preset = "defaults" if options.paper is None else f"paper-{options.paper or 'only'}"
-    overrides = "".join(f"-{item}" for item in sorted(options.set))
+    overrides = "".join(f"-{item}" for item in changes(options))
     return f"{options.method}-{preset}-{options.dataset}{overrides}".replace("/", "_")
+
+
+def changes(options):
+    """What a run changes about the preset and the data, as in its file's name."""
+    like = [f"like={options.like}"] if options.like else []
+    scale = [f"scale={options.scale}"] if options.scale else []
+    return [*like, *scale, *sorted(options.set)]
 
 
 def command(options, seed):
@@ -94,6 +132,8 @@ def command(options, seed):
     paper = [] if options.paper is None else ["--paper", *filter(None, [options.paper])]
     return [
         *("benchmarks/reproduce.py", options.method, options.dataset, *paper),
+        *(["--like", options.like] if options.like else []),
+        *(["--scale", options.scale] if options.scale else []),
         *(["--set", *options.set] if options.set else []),
         *(["--force"] if options.force else []),
         *(["--verbose"] if options.verbose else []),
@@ -106,13 +146,15 @@ def measure_and_record(options, seed, path):
     """Fit once and write down what came out, a failure too."""
     data = DATASETS[options.dataset]()
     X = data.images if "images" in data else data.data
+    if options.scale:
+        X = SCALINGS[options.scale](X)
     estimator = build_estimator(options, seed, n_clusters=len(data.target_names))
     result = {
         "method": options.method,
         "preset": "defaults" if options.paper is None else "paper",
         "variant": options.paper or None,
         "dataset": options.dataset,
-        "overrides": sorted(options.set),
+        "overrides": changes(options),
         "n_samples": len(data.target),
         "seed": seed,
         "command": "python " + " ".join(command(options, seed)),
@@ -156,7 +198,7 @@ def build_estimator(options, seed, n_clusters):
     if options.paper is None:
         return estimator_class(**settings)
     return estimator_class.from_paper(
-        options.paper or None, options.dataset, **settings
+        options.paper or None, options.like or options.dataset, **settings
     )
 
 
