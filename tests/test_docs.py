@@ -11,6 +11,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [
     "README.md",
     "docs/quick_tour.md",
+    "docs/user_guide/cdc.md",
     "docs/user_guide/ensemble.md",
     "docs/user_guide/itec.md",
     "docs/user_guide/uspec.md",
