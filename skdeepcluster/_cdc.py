@@ -100,7 +100,9 @@ class CDCClustering(BaseEmbeddedClustering):
         the other weights it is not negative, and 0 saves the computation.
 
     affinity_weight : float, default=0.75
-        Weight of the affinity loss in finetuning: eta in equation 13.
+        Weight of the affinity loss in finetuning: eta in equation 13. Lower it, to
+        0.1 say, where ``history_["largest_cluster"]`` grows towards 1: the loss
+        draws together embeddings that are spread widely.
 
     regularization_weight : float, default=1e-3
         Weight of the correlation loss in finetuning: beta in equation 13.
