@@ -236,8 +236,8 @@ class CDCClustering(BaseEmbeddedClustering):
 
     Notes
     -----
-    Every method also takes a SciPy sparse matrix of rows, of any format, with four
-    columns or more. It becomes dense batch by batch, never whole.
+    Where X is an array of vectors, it may also be a SciPy sparse matrix of any
+    format, with four columns or more. It becomes dense batch by batch, never whole.
 
     Images with values from 0 to 1 (as uint8 counts), some above a half, enter the
     network as they are; others are brought to that range. So do vectors from 0 to 1

@@ -34,7 +34,7 @@ class Samples:
     values : Tensor or SparseRows of shape (n_samples, n_features)
         uint8, which stands for 256 steps from 0 to 1, or float32.
 
-    offset, scale : Tensor of shape (n_features,) or float
+    offset, scale : Tensor of shape (n_features,) or ()
         A batch is ``(values - offset) * scale``.
 
     image_shape : tuple of int or None
