@@ -17,7 +17,7 @@ _MORE_EIGENVALUES = 10
 
 # Rows of the embedding that its centres are found among: these are as many numbers as
 # there are clusters, and any more rows would not move them by what matters.
-_ROWS_FOR_CENTERS = 100_000
+_ROWS_FOR_CENTERS = 20_000
 
 # Variance of the members of a cluster in the embedding, at least: where all of them
 # coincide, assignments are hard rather than undefined.

@@ -119,7 +119,7 @@ class UltraScalableSpectralClustering(BaseTransferCut):
     zero already; with ``selection="hybrid"`` a cluster of candidates that runs empty
     gets the candidate farthest from its centre; small data get fewer representatives
     than rows, for otherwise each is linked to itself most of all, and the graph falls
-    into pieces; and of more than 100,000 rows of the embedding so many random ones
+    into pieces; and of more than 20,000 rows of the embedding so many random ones
     decide about its centres.
 
     Distances depend on the units of the features: scale these first.
