@@ -32,17 +32,23 @@ def main():
     parser.add_argument("dataset", choices=DATASETS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--pretrain-epochs", type=int, help="not the default budget")
+    parser.add_argument("--max-iter", type=int, help="not the default budget")
     options = parser.parse_args()
     data = DATASETS[options.dataset]()
     X = data.images if "images" in data else data.data
+    settings = {"precision": options.precision}
+    for name in ("pretrain_epochs", "max_iter"):
+        if getattr(options, name) is not None:
+            settings[name] = getattr(options, name)
     for seed in options.seeds:
         result = {
             "study": "initialization",
             "dataset": options.dataset,
             "n_samples": len(X),
             "seed": seed,
-            "precision": options.precision,
-            **compare(X, data.target, seed, options.precision),
+            "settings": settings,
+            **compare(X, data.target, seed, settings),
             "commit": current_commit(),
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
             "environment": environment(),
@@ -53,16 +59,19 @@ def main():
         path.write_text(json.dumps(result, indent=1) + "\n")
 
 
-def compare(X, y, seed, precision):
+def compare(X, y, seed, settings):
     """Scores of each start, before and after finetuning."""
-    common = {"precision": precision, "random_state": seed}
     n_clusters = len(np.unique(y))
-    pretrained, seconds = timed(DECDAClustering(n_clusters, max_iter=0, **common), X)
+    settings = {"random_state": seed, **settings}
+    not_finetuned = {**settings, "max_iter": 0}
+    pretrained, seconds = timed(DECDAClustering(n_clusters, **not_finetuned), X)
     network = pretrained.network_
-    common |= {"network": lambda _: network, "pretrain_epochs": 0}
+    pretrained_already = {"network": lambda _: network, "pretrain_epochs": 0}
+    settings |= pretrained_already
+    not_finetuned |= pretrained_already
     results = {}
     for name, start in STARTS.items():
-        first = DECDAClustering(n_clusters, max_iter=0, **start, **common)
+        first = DECDAClustering(n_clusters, **start, **not_finetuned)
         first, start_seconds = timed(first, X)
         results[name] = {
             "start": score(y, first.labels_),
@@ -77,7 +86,7 @@ def compare(X, y, seed, precision):
         if same:  # more starts have found nothing better
             results[name] |= {key: same[0][key] for key in ("final", "n_iter")}
         else:
-            last = DECDAClustering(n_clusters, init=first.cluster_centers_, **common)
+            last = DECDAClustering(n_clusters, init=first.cluster_centers_, **settings)
             last, results[name]["finetuning_seconds"] = timed(last, X)
             results[name] |= {"final": score(y, last.labels_), "n_iter": last.n_iter_}
         print(seed, name, json.dumps(results[name]), flush=True)
