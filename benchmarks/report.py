@@ -113,8 +113,9 @@ whose memory is not in these numbers.
 LARGE_COLUMNS = ("Method", "Data", "Rows", "Seconds", "MiB added", "MiB data", "ACC")
 
 COMPARISON_HEADER = """\
-Second, beside scikit-learn's clusterers: NMI and seconds of `fit`. Pixels are raw,
-in [0, 1]; blobs have 10 dimensions.
+Second, beside scikit-learn's clusterers: NMI, seconds of `fit`, and the peak of the
+whole process in MiB, some 350 of which are the libraries. Pixels are raw, in [0, 1];
+blobs have 10 dimensions. The machine had other work now and then.
 """
 
 VECTOR_METHODS = {
@@ -271,7 +272,8 @@ def comparison_row(runs):
     """Cells of all methods on the same rows."""
     first = next(iter(runs.values()))
     cells = [
-        f"{run['scores']['nmi']:.3f}; {run['cost']['fit_seconds']:.1f} s"
+        f"{run['scores']['nmi']:.3f}; {run['cost']['fit_seconds']:.1f} s; "
+        f"{run['cost']['peak_memory_mib']:.0f}"
         if (run := runs.get(method))
         else ""
         for method in VECTOR_METHODS
