@@ -15,7 +15,9 @@ import datetime
 import json
 import os
 import platform
+import re
 import resource
+import shlex
 import subprocess
 import sys
 import time
@@ -117,7 +119,8 @@ def run_name(options):
     """Name of a run's file, without its seed."""
     preset = "defaults" if options.paper is None else f"paper-{options.paper or 'only'}"
     overrides = "".join(f"-{item}" for item in changes(options))
-    return f"{options.method}-{preset}-{options.dataset}{overrides}".replace("/", "_")
+    name = f"{options.method}-{preset}-{options.dataset}{overrides}"
+    return re.sub(r"[^\w.=+-]", "_", name)  # not every system takes "*" or "/"
 
 
 def changes(options):
@@ -157,7 +160,7 @@ def measure_and_record(options, seed, path):
         "overrides": changes(options),
         "n_samples": len(data.target),
         "seed": seed,
-        "command": "python " + " ".join(command(options, seed)),
+        "command": "python " + shlex.join(command(options, seed)),
         "parameters": {k: repr(v) for k, v in estimator.get_params().items()},
         "commit": current_commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),

@@ -39,7 +39,11 @@ _AUGMENTATIONS = {
     "shift-crop-flip": partial(augment.random_affine, rotation=0.0, zoom=0.1, flip=0.5),
 }
 _IMAGE_AUGMENTATIONS = {"affine", "shift-crop", "shift-crop-flip"}
-_AUTOENCODERS = {"conv": ConvolutionalAutoencoder, "mlp": DenseAutoencoder}
+_AUTOENCODERS = {
+    "conv": ConvolutionalAutoencoder,
+    "mlp": DenseAutoencoder,
+    "mlp-glorot": partial(DenseAutoencoder, initialization="glorot"),
+}
 
 
 class BaseDeepClustering(
@@ -231,7 +235,7 @@ def build_autoencoder(network, input_shape, latent_dim, **conv_settings):
 
     Parameters
     ----------
-    network : {"auto", "conv", "mlp"} or callable
+    network : {"auto", "conv", "mlp", "mlp-glorot"} or callable
         ``"auto"`` is convolutional for images and dense for vectors. A callable
         maps the input shape to a module with ``encoder`` and ``decoder``.
 

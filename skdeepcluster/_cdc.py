@@ -10,7 +10,6 @@ from torch.func import functional_call
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder
 from skdeepcluster._embedded import BaseEmbeddedClustering
-from skdeepcluster.networks import DenseAutoencoder
 
 _WEIGHT = Interval(Real, 0, None, closed="left")
 
@@ -52,14 +51,14 @@ _PAPER_DATASETS = {
         "update_interval": 50,
     },
     "stl10": {
-        "network": "glorot",
+        "network": "mlp-glorot",
         "pretrain_epochs": 30,
         "pretrain_learning_rate": 1.0,
         "update_interval": 50,
     },
     "cifar10": {
         "correlation_weight": 1e-6,
-        "network": "glorot",
+        "network": "mlp-glorot",
         "pretrain_epochs": 60,
         "pretrain_learning_rate": 1.0,
         "learning_rate": 0.1,
@@ -111,10 +110,10 @@ class CDCClustering(BaseEmbeddedClustering):
         Whether finetuning moves all parameters by equation 13, as the authors' code
         does, or the decoder by equation 7, as Algorithm 1 says.
 
-    network : {"auto", "mlp", "conv"} or callable, default="auto"
+    network : {"auto", "mlp", "mlp-glorot", "conv"} or callable, default="auto"
         The autoencoder: ``"auto"`` and ``"mlp"`` are
-        :class:`~skdeepcluster.networks.DenseAutoencoder`, of images as well;
-        ``"conv"`` is
+        :class:`~skdeepcluster.networks.DenseAutoencoder`, of images as well, and
+        ``"mlp-glorot"`` is the same with its other initial weights; ``"conv"`` is
         :class:`~skdeepcluster.networks.ConvolutionalAutoencoder`, of images. A
         callable builds another from the input shape, (n_features,) or
         (n_channels, height, width): a module with ``encoder`` and ``decoder``.
@@ -162,11 +161,11 @@ class CDCClustering(BaseEmbeddedClustering):
 
     update_interval : int or "auto", default="auto"
         Number of steps after which targets are refreshed; ``"auto"`` is half a pass
-        over the data.
+        over the data, but at least 10 steps.
 
     tol : float, default=1e-3
         Finetuning stops when a smaller share of labels than this changes between
-        two refreshments. 0 never stops early.
+        two refreshes. 0 never stops early.
 
     batch_size : int, default=256
         Number of samples in a step, all pairs of which are compared.
@@ -212,7 +211,7 @@ class CDCClustering(BaseEmbeddedClustering):
         one for the decoder, which then catches up with the finetuned embedding
         (unless ``update="split"``): ``"phase"``, ``"loss"`` and its terms,
         ``"seconds"``, ``"label_change"``, the share of labels that changed since
-        the refreshment before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
+        the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them then. The terms, without their weights, are
         ``"reconstruction"`` and ``"correlation"`` (equation 7), and
         ``"clustering"``, ``"affinity"`` and ``"regularization"`` (equation 13); one
@@ -268,7 +267,7 @@ class CDCClustering(BaseEmbeddedClustering):
     It differs from this implementation in that the first pass of its finetuning goes
     through the samples in their order, where ours are shuffled from the start
     (``shuffle=False`` never does); that its k-means has a seed of its own; that
-    it reports the labels of its last refreshment, which are older than its final
+    it reports the labels of its last refresh, which are older than its final
     weights; and that the decoder, which it leaves behind, here is fitted again
     after finetuning, which changes no label. With ``update="split"`` the three steps
     of Algorithm 1 take their gradients at the same point, not one after the other.
@@ -283,7 +282,14 @@ class CDCClustering(BaseEmbeddedClustering):
     >>> from skdeepcluster import CDCClustering
     >>> from skdeepcluster.datasets import load_digits
     >>> X = load_digits().images[:300].reshape(300, -1)
-    >>> model = CDCClustering(10, pretrain_epochs=5, max_iter=20, random_state=0)
+    >>> model = CDCClustering(
+    ...     10,
+    ...     pretrain_epochs=20,
+    ...     max_iter=20,
+    ...     learning_rate=1e-4,
+    ...     batch_size=64,
+    ...     random_state=0,
+    ... )
     >>> model.fit_predict(X).shape
     (300,)
     >>> model.transform(X[:2]).shape
@@ -292,6 +298,7 @@ class CDCClustering(BaseEmbeddedClustering):
 
     _parameter_constraints: dict = {
         **BaseEmbeddedClustering._parameter_constraints,
+        "network": [StrOptions({"auto", "mlp", "mlp-glorot", "conv"}), callable],
         "normalization": [StrOptions({"row", "global"})],
         "correlation_weight": [_WEIGHT],
         "affinity_weight": [_WEIGHT],
@@ -407,12 +414,6 @@ class CDCClustering(BaseEmbeddedClustering):
             **_PAPER_VARIANTS[variant],
             **overrides,
         }
-        if settings["network"] == "glorot":
-            settings["network"] = partial(
-                DenseAutoencoder,
-                latent_dim=settings["latent_dim"],
-                initialization="glorot",
-            )
         return cls(**settings)
 
     def _build_autoencoder(self, X):

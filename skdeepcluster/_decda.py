@@ -129,11 +129,11 @@ class DECDAClustering(BaseEmbeddedClustering):
 
     update_interval : int or "auto", default="auto"
         Number of steps after which targets are refreshed; ``"auto"`` is half a pass
-        over the data.
+        over the data, but at least 10 steps.
 
     tol : float, default=1e-3
         Finetuning stops when a smaller share of labels than this changes between
-        two refreshments. 0 never stops early.
+        two refreshes. 0 never stops early.
 
     reconstruction_weight, clustering_weight : float, default=1.0 and 0.1
         Weights of the two terms of ``objective="idec"``, not negative.
@@ -185,7 +185,7 @@ class DECDAClustering(BaseEmbeddedClustering):
         one for the decoder, which then catches up with the finetuned embedding
         (unless it was finetuned as well): ``"phase"``, ``"loss"`` and its terms,
         ``"seconds"``, ``"label_change"``, the share of labels that changed since
-        the refreshment before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
+        the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them then. NaN where something does not apply.
         Ctrl-C leaves out the entry that it falls into, and the decoder's.
 

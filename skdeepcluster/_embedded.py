@@ -45,6 +45,10 @@ from skdeepcluster.networks import ClusteringAutoencoder
 # most: it gets no more than it got in pretraining.
 _DECODER_STEPS = 300
 
+# Steps between two refreshes of the targets, at least, where users leave that to us:
+# after fewer, labels that stay are no sign that training is done.
+_SHORTEST_INTERVAL = 10
+
 _AUTO = StrOptions({"auto"})
 _OPTIMIZER = StrOptions({"adam", "sgd"})
 _SCHEDULE = StrOptions({"constant", "one-cycle"})
@@ -101,12 +105,24 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
             with seeded(self.random_state, device) as random_state:
                 self._fit_network(X, random_state)
             finish(lambda: self._store_results(X), self._interrupt)
+        self._warn_of_the_result()
+        return self
+
+    def _warn_of_the_result(self):
+        """Say what users should know before they rely on the labels."""
         if self.stop_reason_ == "interrupted":
             warnings.warn(
                 "Training was interrupted; the model is what had been learned by then.",
-                stacklevel=2,
+                stacklevel=3,
             )
-        return self
+        n_found = len(np.unique(self.labels_))
+        if n_found < self.n_clusters:
+            warnings.warn(
+                f"Only {n_found} of {self.n_clusters} clusters have members: they were "
+                "drawn together, or were not there to begin with. Pretrain longer, "
+                "lower the learning rate, or lower n_clusters.",
+                stacklevel=3,
+            )
 
     def _interrupt(self):
         self.stop_reason_ = "interrupted"
@@ -221,12 +237,13 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
                 self._refit_decoder(X)
 
     def _plan_finetuning(self, n_samples):
-        """Number of steps in all, and between two refreshments of the targets."""
+        """Number of steps in all, and between two refreshes of the targets."""
         max_iter, update_interval = self.max_iter, self.update_interval
         if max_iter == "auto":
             max_iter = auto_steps(n_samples)
         if update_interval == "auto":  # the papers' are half a pass to three quarters
-            update_interval = ceil(n_samples / (2 * self.batch_size))
+            half_a_pass = ceil(n_samples / (2 * self.batch_size))
+            update_interval = max(half_a_pass, _SHORTEST_INTERVAL)
         return max_iter, update_interval
 
     def _check_init(self, X, autoencoder):

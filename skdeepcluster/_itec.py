@@ -73,7 +73,11 @@ _EPOCHS_BY_STEPS = {"mnist": 50, "mnist-test": 375, "usps": 406, "fashion-mnist"
 
 def _can_decode(estimator):
     """Whether the code of the autoencoder can be told from the combined one."""
-    if estimator.topology and estimator.combine == "add":
+    if hasattr(estimator, "network_"):
+        adds = estimator.network_.encoder.adds
+    else:
+        adds = estimator.topology and estimator.combine == "add"
+    if adds:
         raise AttributeError(
             "A sum of two codes cannot be decoded; choose combine='concat'."
         )
@@ -144,8 +148,8 @@ class ITECClustering(BaseAutoencoderClustering):
 
     n_representatives : int, default=100
         Number of representatives (the paper's p), from ``n_clusters`` to
-        ``n_candidates``. Where there are fewer than 10 candidates for each, it shrinks
-        to a tenth of them, but not below ``n_clusters``.
+        ``n_candidates``. Where there are fewer samples than ``n_candidates``, there is
+        at most one for 10 of them, but not fewer than ``n_clusters``.
 
     n_nearest : int, default=10
         Number of representatives that are close to a sample (the paper's g), at most
@@ -204,6 +208,10 @@ class ITECClustering(BaseAutoencoderClustering):
     network_ : Module
         Maps a batch to assignments; with ``encoder``, ``decoder`` and ``centers``. The
         parts of the encoder, samples first, are in ``encoder.encoders``.
+
+    n_representatives_, n_nearest_ : int
+        Those that were used, fewer than asked for where samples are few. Not with
+        ``topology=False``.
 
     n_iter_ : int
         Number of steps of both autoencoders, the last ones before Ctrl-C included.
@@ -431,13 +439,20 @@ class ITECClustering(BaseAutoencoderClustering):
     def _plan_topology(self, n_samples):
         """Numbers of candidates, representatives and nearest ones, for so many rows."""
         m, p, g = self.n_candidates, self.n_representatives, self.n_nearest
-        if not self.n_clusters <= p <= m or g > p:
+        if p > m:
             raise ValueError(
-                f"Got n_clusters={self.n_clusters}, n_nearest={g}, "
-                f"n_representatives={p} and n_candidates={m}; expected n_clusters and "
-                "n_nearest <= n_representatives <= n_candidates."
+                f"Got n_representatives={p}, more than n_candidates={m}; lower the one "
+                "or raise the other."
             )
-        n_candidates = min(m, n_samples)
+        for name, number in (("n_clusters", self.n_clusters), ("n_nearest", g)):
+            if number > p:
+                raise ValueError(
+                    f"Got {name}={number}, more than n_representatives={p}; raise "
+                    "n_representatives."
+                )
+        if n_samples >= m:
+            return m, p, g
+        n_candidates = n_samples
         most = max(n_candidates // _CANDIDATES_PER_REPRESENTATIVE, self.n_clusters)
         n_representatives = min(p, most)
         n_nearest = max(1, round(g * n_representatives / p))
@@ -494,6 +509,7 @@ class ITECClustering(BaseAutoencoderClustering):
     def _fit_topology(self, X, representatives):
         """Encoder of the local topology (section 3.4)."""
         _, n_representatives, n_nearest = self._plan_topology(len(X))
+        self.n_representatives_, self.n_nearest_ = n_representatives, n_nearest
         with torch.device("cpu"):  # whatever the caller's default is
             autoencoder = TopologyAutoencoder(
                 n_representatives, self.latent_dim, tuple(self.topology_units)
@@ -514,8 +530,9 @@ class ITECClustering(BaseAutoencoderClustering):
         candidates = np.concatenate(
             [_flat_rows(X, chunk) for chunk in _split(rows)], axis=0
         )
+        settings = {"n_init": 1} if self.stop_reason_ == "interrupted" else {}
         centers = select_representatives(
-            candidates, n_candidates, n_representatives, random_state
+            candidates, n_candidates, n_representatives, random_state, **settings
         )
         return torch.from_numpy(centers.astype(np.float32))
 

@@ -4,7 +4,6 @@ import warnings
 from contextlib import contextmanager
 from functools import cache
 from threading import Lock
-from types import SimpleNamespace
 
 import numpy as np
 from joblib import Parallel, delayed
@@ -145,17 +144,20 @@ def kmeans(
         max_iter=max_iter,
         random_state=random_state,
     )
-    with one_thread(), _without_convergence_warnings():
+    with one_thread(), _no_convergence_warnings:
         model.fit(X)
     return model.cluster_centers_, float(model.inertia_) / len(X), int(model.n_iter_)
 
 
+@contextmanager
 def one_thread():
-    """Context in which the libraries that are loaded use one thread each.
+    """Let the libraries that are loaded use one thread each, in this thread.
 
     Several would add up in the order in which they are done.
     """
-    return _thread_pools().limit(limits=1)
+    # OpenMP's number is each thread's own, that of a BLAS the whole process's
+    with _one_thread_of_blas, _thread_pools().limit(limits=1, user_api="openmp"):
+        yield
 
 
 @cache
@@ -164,25 +166,44 @@ def _thread_pools():
     return ThreadpoolController()
 
 
-@contextmanager
-def _without_convergence_warnings():
-    """Ignore that coinciding rows leave clusters empty, in any number of threads.
+class _Shared:
+    """A change of the whole process, which any number of threads may be inside.
 
-    Each thread on its own would restore what another one had changed.
+    The first to enter makes the change, and the last to leave takes it back. Each on
+    its own would restore what another one had changed.
+
+    Parameters
+    ----------
+    change : callable
+        Returns the context manager that changes something.
     """
-    with _silence.lock:
-        if _silence.n_inside == 0:
-            _silence.filters = warnings.catch_warnings()
-            _silence.filters.__enter__()
-            warnings.simplefilter("ignore", ConvergenceWarning)
-        _silence.n_inside += 1
-    try:
+
+    def __init__(self, change):
+        self._change = change
+        self._lock = Lock()
+        self._n_inside = 0
+
+    def __enter__(self):
+        with self._lock:
+            if self._n_inside == 0:
+                self._context = self._change()
+                self._context.__enter__()
+            self._n_inside += 1
+
+    def __exit__(self, *error):
+        with self._lock:
+            self._n_inside -= 1
+            if self._n_inside == 0:
+                self._context.__exit__(None, None, None)
+
+
+@contextmanager
+def _ignoring_convergence_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
         yield
-    finally:
-        with _silence.lock:
-            _silence.n_inside -= 1
-            if _silence.n_inside == 0:
-                _silence.filters.__exit__(None, None, None)
 
 
-_silence = SimpleNamespace(lock=Lock(), n_inside=0, filters=None)
+_one_thread_of_blas = _Shared(lambda: _thread_pools().limit(limits=1, user_api="blas"))
+# Coinciding rows leave clusters empty, which is none of the user's business.
+_no_convergence_warnings = _Shared(_ignoring_convergence_warnings)

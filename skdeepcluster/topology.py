@@ -10,20 +10,21 @@ import numpy as np
 from scipy import sparse
 from scipy.spatial.distance import cdist
 from sklearn.utils import check_array, check_random_state
-from threadpoolctl import threadpool_limits
 
 from skdeepcluster._kmeans import chunks, kmeans
 
 __all__ = ["local_topology_matrix", "select_representatives"]
 
 # Starts and iterations of k-means among the candidates; the paper gives neither.
-_RUNS = {"n_init": 10, "max_iter": 300}
+_MAX_ITER = 300
 
 # Beyond this, squared distances would leave float64.
 _LARGEST_VALUE = 1e150
 
 
-def select_representatives(X, n_candidates, n_representatives, random_state=None):
+def select_representatives(
+    X, n_candidates, n_representatives, random_state=None, *, n_init=10
+):
     """Choose a few points that stand for all samples [1]_.
 
     They are the centres of k-means among candidates: rows drawn at random, so that
@@ -42,6 +43,9 @@ def select_representatives(X, n_candidates, n_representatives, random_state=None
 
     random_state : int, RandomState instance or None, default=None
         Draws the candidates and where k-means starts.
+
+    n_init : int, default=10
+        Number of times k-means starts anew.
 
     Returns
     -------
@@ -71,13 +75,16 @@ def select_representatives(X, n_candidates, n_representatives, random_state=None
     _check_count(n_representatives, "n_representatives", n_candidates, "n_candidates")
     random_state = check_random_state(random_state)
     rows = random_state.choice(len(X), n_candidates, replace=False)
-    candidates = X[rows].astype(np.float64)
-    offset = candidates.mean(axis=0)
-    # threads would round products in their own way
-    with threadpool_limits(limits=1):
-        centers, _, _ = kmeans(
-            candidates - offset, n_representatives, **_RUNS, random_state=random_state
-        )
+    candidates = X[rows]  # a copy
+    offset = candidates.mean(axis=0, dtype=np.float64)
+    np.subtract(candidates, offset, out=candidates, casting="same_kind")
+    centers, _, _ = kmeans(
+        candidates,
+        n_representatives,
+        max_iter=_MAX_ITER,
+        n_init=n_init,
+        random_state=random_state,
+    )
     return centers + offset
 
 

@@ -41,7 +41,6 @@ def make(**parameters):
 
 # --- from_paper --------------------------------------------------------------------
 
-GLOROT = {"latent_dim": 10, "initialization": "glorot"}
 # Rate and epochs of pretraining, rate of finetuning, interval, lambda, clusters.
 PAPER = {
     "fashion-mnist": (0.1, 100, 0.01, 100, 1e-3, 10),
@@ -54,14 +53,9 @@ PAPER = {
 @pytest.mark.parametrize("dataset", PAPER)
 def test_from_paper(dataset):
     settings = CDCClustering.from_paper(dataset=dataset).get_params()
-    network = settings.pop("network")
-    if dataset in {"stl10", "cifar10"}:
-        assert network.func is DenseAutoencoder
-        assert network.keywords == GLOROT
-    else:
-        assert network == "mlp"
     scheduled = PAPER[dataset]
     assert settings == {
+        "network": "mlp-glorot" if dataset in {"stl10", "cifar10"} else "mlp",
         "n_clusters": scheduled[5],
         "normalization": "row",
         "correlation_weight": scheduled[4],
@@ -123,7 +117,7 @@ def test_from_paper_has_the_ablation(variant):
 def test_from_paper_can_be_overridden():
     model = CDCClustering.from_paper("AE+Lr", "stl10", n_clusters=7, latent_dim=5)
     assert (model.n_clusters, model.max_iter) == (7, 0)
-    assert model.network((20,)).encoder[-1].out_features == 5
+    assert (model.network, model.latent_dim) == ("mlp-glorot", 5)
     model = CDCClustering.from_paper("AE+Lr", "stl10", network="conv", max_iter=9)
     assert (model.network, model.max_iter) == ("conv", 9)
 
@@ -137,7 +131,8 @@ def test_from_paper_names_what_it_knows():
 
 def test_from_paper_with_glorot_weights_can_be_fitted_cloned_and_pickled(noise):
     model = CDCClustering.from_paper(dataset="cifar10", random_state=0)
-    model.set_params(n_clusters=3, pretrain_epochs=1, max_iter=2)
+    model.set_params(n_clusters=3, latent_dim=5, pretrain_epochs=1, max_iter=2)
+    assert model.fit(noise).cluster_centers_.shape == (3, 5)
     labels = clone(model).fit(noise).labels_
     restored = pickle.loads(pickle.dumps(model.fit(noise)))
     assert_array_equal(restored.predict(noise), labels)
@@ -601,13 +596,23 @@ def test_real_digits_are_found():
         10,
         network=partial(DenseAutoencoder, units=(200, 400)),
         pretrain_epochs=40,
-        max_iter=600,
+        max_iter=0,
         update_interval=30,
         tol=0.0,
         batch_size=64,
         random_state=0,
     ).fit(digits.images)
-    assert clustering_accuracy_score(digits.target, model.labels_) > 0.66
+    before = clustering_accuracy_score(digits.target, model.labels_)
+    pretrained = model.network_
+    model.set_params(
+        network=lambda _: pretrained,
+        init=model.cluster_centers_,
+        pretrain_epochs=0,
+        max_iter=600,
+    ).fit(digits.images)
+    after = clustering_accuracy_score(digits.target, model.labels_)
+    assert before > 0.65
+    assert after > before + 0.01
 
 
 # --- errors ------------------------------------------------------------------------

@@ -316,6 +316,13 @@ def test_steps_before_ctrl_c_count(digits):
 # --- centres ------------------------------------------------------------------------
 
 
+def test_empty_clusters_are_mentioned(digits):
+    Z = make(max_iter=0).fit(digits).cluster_centers_
+    Z[1] = 1e6
+    with pytest.warns(UserWarning, match="Only 3 of 4 clusters have members"):
+        make(max_iter=0, init=Z).fit(digits)
+
+
 def test_without_finetuning_it_is_kmeans_on_the_embedding(digits):
     model = make(max_iter=0).fit(digits)
     Z = model.transform(digits)

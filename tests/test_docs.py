@@ -18,6 +18,7 @@ PAGES = [
 ]
 
 
+@pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("page", PAGES)
 def test_python_blocks_run_in_order(page):
     blocks = re.findall(

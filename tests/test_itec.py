@@ -5,6 +5,7 @@ import pytest
 import torch
 from numpy.testing import assert_array_equal
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 
 from skdeepcluster import ITECClustering, _embedded, _itec
 from skdeepcluster._training import apply
@@ -412,9 +413,9 @@ def test_sums_cannot_be_decoded(digits):
 @pytest.mark.parametrize(
     ("parameters", "message"),
     [
-        ({"n_representatives": 3}, "n_clusters=4, .* n_representatives=3"),
-        ({"n_nearest": 101}, "n_nearest=101, n_representatives=100"),
-        ({"n_candidates": 99}, "n_representatives=100 and n_candidates=99"),
+        ({"n_representatives": 3}, "n_clusters=4, more than n_representatives=3"),
+        ({"n_nearest": 101}, "n_nearest=101, more than n_representatives=100"),
+        ({"n_candidates": 99}, "n_representatives=100, more than n_candidates=99"),
         ({"filters": (32, 64)}, r"filters=\(32, 64\); expected 3 positive"),
         ({"filters": (32, 64, 0)}, r"filters=\(32, 64, 0\)"),
         ({"topology_units": (8, 1.5)}, r"topology_units=\(8, 1.5\); expected positive"),
@@ -517,6 +518,15 @@ def test_an_interrupted_model_can_be_fitted_again(digits, monkeypatch):
 
 
 def test_real_digits_are_found():
+    """Seeds 0 and 1 reach .875 and .843; images alone .594, .636, topology .865, .821.
+
+    The autoencoder of the images, as it starts, has .387.
+    """
     digits = load_digits()
-    model = ITECClustering(10, pretrain_epochs=100, random_state=0).fit(digits.images)
-    assert clustering_accuracy_score(digits.target, model.labels_) > 0.65
+    model = ITECClustering(
+        10, n_nearest=5, pretrain_epochs=60, topology_epochs=100, random_state=0
+    ).fit(digits.images)
+    codes = np.split(model.transform(digits.images), 2, axis=1)
+    alone = [KMeans(10, n_init=20, random_state=0).fit_predict(code) for code in codes]
+    for labels, floor in zip([*alone, model.labels_], [0.5, 0.75, 0.78], strict=True):
+        assert clustering_accuracy_score(digits.target, labels) > floor
