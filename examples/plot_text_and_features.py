@@ -15,7 +15,6 @@ import inspect
 import time
 from functools import partial
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.cluster import KMeans
@@ -123,7 +122,6 @@ report("features, CDC", digits.target, feature_model[-1].labels_, seconds)
 # %%
 # Both embeddings, in the plane in which they vary most, each sample in the colour of
 # its cluster.
-mpl.use("agg")
 colors = np.array(mpl.colormaps["tab10"].colors)
 figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
 for axis, title, model, X in (
@@ -134,3 +132,4 @@ for axis, title, model, X in (
     axis.scatter(*plane.T, s=4, c=colors[model[-1].labels_])
     axis.set_title(title)
     axis.set_axis_off()
+plt.show()
