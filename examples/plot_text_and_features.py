@@ -122,7 +122,7 @@ report("features, CDC", digits.target, feature_model[-1].labels_, seconds)
 # %%
 # Both embeddings, in the plane in which they vary most, each sample in the colour of
 # its cluster.
-colors = np.array(mpl.colormaps["tab10"].colors)
+colors = np.array(plt.colormaps["tab10"].colors)
 figure, axes = plt.subplots(1, 2, figsize=(10, 5), layout="constrained")
 for axis, title, model, X in (
     (axes[0], "Texts", text_model, texts),
