@@ -59,10 +59,10 @@ _PAPER_UPDATE_INTERVALS = {
 class DECDAClustering(BaseEmbeddedClustering):
     """Deep embedded clustering with data augmentation (DEC-DA) [1]_.
 
-    An autoencoder learns to restore augmented samples; k-means finds centres in its
-    embedding; then embedding and centres are finetuned so that augmented samples
-    come closer to targets, which are computed from the clean ones and refreshed now
-    and then.
+    An autoencoder learns to restore augmented samples; an ensemble of clusterings, or
+    k-means, finds centres in its embedding; then embedding and centres are finetuned
+    so that augmented samples come closer to targets, which are computed from the clean
+    ones and refreshed now and then.
 
     Parameters
     ----------
@@ -100,12 +100,12 @@ class DECDAClustering(BaseEmbeddedClustering):
         Whether to augment in pretraining and in finetuning.
 
     init : {"kmeans", "ensemble"} or array-like of shape \
-            (n_clusters, latent_dim), default="kmeans"
-        First centres in the embedding: those of k-means, or the means of what
-        :class:`EnsembleClustering` finds there.
+            (n_clusters, latent_dim), default="ensemble"
+        First centres in the embedding: the means of what :class:`EnsembleClustering`
+        finds there, or those of k-means, which takes a fraction of the time.
 
     n_init : int, default=20
-        Number of times k-means starts anew.
+        Number of times k-means starts anew, with ``init="kmeans"``.
 
     pretrain_epochs : int or "auto", default="auto"
         Passes over the data in pretraining. ``"auto"`` makes them 1.5 steps for
@@ -264,7 +264,7 @@ class DECDAClustering(BaseEmbeddedClustering):
         augment="auto",
         augment_pretrain=True,
         augment_finetune=True,
-        init="kmeans",
+        init="ensemble",
         n_init=20,
         pretrain_epochs="auto",
         pretrain_optimizer="adam",

@@ -365,7 +365,8 @@ def find_centers(Z, n_clusters, init, *, n_init, random_state):
 
     init : {"kmeans", "ensemble"}
         Centres of k-means, or means of the clusters of
-        :class:`~skdeepcluster.EnsembleClustering`.
+        :class:`~skdeepcluster.EnsembleClustering`, where there are as many distinct
+        samples as clusters.
 
     n_init : int
         Number of times k-means starts anew.
@@ -376,7 +377,8 @@ def find_centers(Z, n_clusters, init, *, n_init, random_state):
     -------
     ndarray of shape (n_clusters, latent_dim)
     """
-    if init == "kmeans":
+    # coinciding samples cannot make as many clusters, only as many centres
+    if init == "kmeans" or len(np.unique(Z, axis=0)) < n_clusters:
         kmeans = KMeans(n_clusters, n_init=n_init, random_state=random_state)
         with one_thread():
             return kmeans.fit(Z).cluster_centers_

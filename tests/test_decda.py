@@ -24,6 +24,7 @@ def make(**parameters):
         "max_iter": 6,
         "update_interval": 2,
         "tol": 0.0,
+        "init": "kmeans",
         "n_init": 2,
         "batch_size": 64,
         "random_state": 0,
