@@ -80,7 +80,7 @@ class CDCClustering(BaseEmbeddedClustering):
     An autoencoder learns to restore samples and to embed them so that those close
     to each other stay so; k-means finds centres in its embedding; then embedding and
     centres are finetuned towards sharpened assignments, so that samples that belong
-    together lie together. Its home are vectors: measurements, the features of a
+    together lie together. Its home is vectors: measurements, the features of a
     pretrained network, or texts as sparse word counts.
 
     Parameters

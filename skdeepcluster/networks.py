@@ -254,7 +254,7 @@ class ClusteringAutoencoder(Autoencoder):
 class TopologyAutoencoder(Autoencoder):
     """Dense autoencoder of rows of a local-topology matrix, p-100-64-32-20-d [1]_.
 
-    The decoder is 20-32-64-p: its mirror image without the widest hidden layer. ReLU
+    The decoder is 20-32-64-p: its mirror image without the first hidden layer. ReLU
     follows every layer but the embedding and the output. Weights start as Glorot and
     Bengio's uniform ones, biases at zero.
 
