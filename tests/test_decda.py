@@ -525,5 +525,6 @@ def test_a_network_of_ones_own(digits):
 @pytest.mark.parametrize("network", ["conv", "mlp"])
 def test_real_digits_are_found(network):
     digits = load_digits()
-    model = DECDAClustering(10, network=network, random_state=0).fit(digits.images)
+    model = DECDAClustering(10, network=network, init="kmeans", random_state=0)
+    model.fit(digits.images)
     assert clustering_accuracy_score(digits.target, model.labels_) > 0.75
