@@ -193,7 +193,13 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _store_results(self, X):
         """Attributes for users, all from the final network."""
-        self.labels_ = self._assign(X).argmax(dim=1).cpu().numpy()
+        labels = self._assign(X).argmax(dim=1)
+        is_empty = labels.bincount(minlength=self.n_clusters) == 0
+        if is_empty.any():  # these come last: scikit-learn wants labels without gaps
+            centers = self.network_.centers
+            centers.data = centers.data[is_empty.int().argsort(stable=True)]
+            labels = self._assign(X).argmax(dim=1)
+        self.labels_ = labels.cpu().numpy()
         self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
         self._n_features_out = self.cluster_centers_.shape[1]
 

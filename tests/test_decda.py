@@ -320,8 +320,12 @@ def test_steps_before_ctrl_c_count(digits):
 def test_empty_clusters_are_mentioned(digits):
     Z = make(max_iter=0).fit(digits).cluster_centers_
     Z[1] = 1e6
+    model = make(max_iter=0, init=Z)
     with pytest.warns(UserWarning, match="Only 3 of 4 clusters have members"):
-        make(max_iter=0, init=Z).fit(digits)
+        model.fit(digits)
+    assert set(model.labels_) == {0, 1, 2}
+    assert_array_equal(model.predict(digits), model.labels_)
+    assert_array_equal(model.cluster_centers_, Z[[0, 2, 3, 1]])
 
 
 def test_without_finetuning_it_is_kmeans_on_the_embedding(digits):

@@ -15,14 +15,13 @@ QUICK = {
     "pretrain_epochs": 2,
     "max_iter": 4,
     "update_interval": 2,
-    "init": "kmeans",
     "n_init": 1,
 }
 
 
 CONFIGURATIONS = [
     DECDAClustering(),
-    DECDAClustering(**QUICK, objective="idec", batch_size=7),
+    DECDAClustering(**QUICK, init="kmeans", objective="idec", batch_size=7),
     DECDAClustering(**QUICK, objective="dcn", lloyd=True, augment="masking"),
     CDCClustering(),
     CDCClustering(**QUICK, normalization="global", batch_size=7),
