@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn.exceptions import ConvergenceWarning
 
 from skdeepcluster import DECDAClustering, EnsembleClustering, _embedded, losses
 from skdeepcluster._training import apply
@@ -183,6 +184,18 @@ def test_auto_budgets_are_bounded():
     auto = DECDAClustering()
     assert auto._plan_pretraining(1_000_000) == (1, 3906)
     assert auto._plan_finetuning(70_000) == (3000, 137)
+    assert auto._plan_finetuning(300) == (450, 10)
+
+
+def test_fewer_distinct_embeddings_than_clusters_are_no_obstacle():
+    Z = np.repeat(np.eye(3, dtype=np.float32), 20, axis=0)
+    with pytest.warns(ConvergenceWarning, match="distinct clusters"):
+        centers = _embedded.find_centers(
+            Z, 5, "ensemble", n_init=2, random_state=np.random.RandomState(0)
+        )
+    assert centers.shape == (5, 3)
+    distances = np.linalg.norm(np.eye(3)[:, None] - centers, axis=2)
+    assert distances.min(axis=1).max() < 1e-6  # each of the three has its centre
 
 
 @pytest.fixture

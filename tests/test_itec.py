@@ -514,6 +514,23 @@ def test_an_interrupted_model_can_be_fitted_again(digits, monkeypatch):
     assert model.stop_reason_ == "max_iter"
 
 
+def test_nothing_shrinks_where_there_are_enough_samples():
+    model = ITECClustering(10, n_candidates=500)
+    assert model._plan_topology(70_000) == (500, 100, 10)
+    assert model._plan_topology(400) == (400, 40, 4)
+
+
+def test_numbers_that_were_used(digits):
+    model = make().fit(digits)
+    _, n_representatives, n_nearest = model._plan_topology(len(digits))
+    assert (model.n_representatives_, model.n_nearest_) == (
+        n_representatives,
+        n_nearest,
+    )
+    topology = model.network_.encoder.encoders[1]
+    assert len(topology.representatives) == n_representatives
+
+
 # --- real digits ---------------------------------------------------------------------
 
 

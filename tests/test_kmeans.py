@@ -7,6 +7,7 @@ import pytest
 from joblib import Parallel, delayed
 from scipy.spatial.distance import cdist
 from sklearn.cluster import KMeans
+from threadpoolctl import threadpool_info
 
 from skdeepcluster import _kmeans
 from skdeepcluster._kmeans import kmeans, nearest
@@ -94,3 +95,13 @@ def test_an_error_lets_warnings_through_again():
     with pytest.raises(ValueError, match="NaN"):
         run([[np.nan]], 1)
     assert warnings.filters == before
+
+
+def test_threads_leave_their_numbers_as_they_were():
+    def numbers():
+        return [pool["num_threads"] for pool in threadpool_info()]
+
+    before = numbers()
+    fits = [delayed(run)(RNG.normal(size=(2000, 5)), 8) for _ in range(20)]
+    Parallel(4, backend="threading")(fits)
+    assert numbers() == before
