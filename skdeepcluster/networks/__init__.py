@@ -1,0 +1,28 @@
+"""Neural networks: shapes and layers; no loss, no loop.
+
+An autoencoder is a module with an ``encoder`` and a ``decoder``.
+"""
+
+from skdeepcluster.networks._autoencoders import (
+    Autoencoder,
+    ClusteringAutoencoder,
+    ConvolutionalAutoencoder,
+    DenseAutoencoder,
+)
+from skdeepcluster.networks._topology import (
+    JointDecoder,
+    JointEncoder,
+    TopologyAutoencoder,
+    TopologyEncoder,
+)
+
+__all__ = [
+    "Autoencoder",
+    "ClusteringAutoencoder",
+    "ConvolutionalAutoencoder",
+    "DenseAutoencoder",
+    "JointDecoder",
+    "JointEncoder",
+    "TopologyAutoencoder",
+    "TopologyEncoder",
+]
