@@ -1,6 +1,7 @@
 """What the deep clustering estimators share."""
 
 import copy
+import warnings
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
@@ -14,13 +15,14 @@ from sklearn.base import (
     ClassNamePrefixFeaturesOutMixin,
     ClusterMixin,
     TransformerMixin,
+    _fit_context,
 )
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdeepcluster import augment
-from skdeepcluster._device import resolve_device
+from skdeepcluster._device import resolve_device, seeded, training_mode
 from skdeepcluster._images import (
     check_fold,
     check_samples,
@@ -28,18 +30,29 @@ from skdeepcluster._images import (
     make_samples,
     warn_of_other_units,
 )
-from skdeepcluster._training import apply
+from skdeepcluster._training import apply, finish
 from skdeepcluster.networks import ConvolutionalAutoencoder, DenseAutoencoder
 
 _AUGMENTATIONS = {
     "affine": augment.random_affine,
+    "dac": augment.shifted_channels,
+    "dac-flip": partial(augment.shifted_channels, flip=0.5),
+    "dac-strong": partial(
+        augment.shifted_channels,
+        rotation=20.0,
+        shift=0.18,
+        scale=0.15,
+        channel_shift=0.1,
+        factor=0.95,
+        flip=0.5,
+    ),
     "masking": augment.random_masking,
     "noise": augment.gaussian_noise,
     "shift-crop": partial(augment.random_affine, rotation=0.0, zoom=0.1),
     "shift-crop-flip": partial(augment.random_affine, rotation=0.0, zoom=0.1, flip=0.5),
 }
-_IMAGE_AUGMENTATIONS = {"affine", "shift-crop", "shift-crop-flip"}
-_AUTOENCODERS = {
+_VECTOR_AUGMENTATIONS = {"masking", "noise"}
+AUTOENCODERS = {
     "conv": ConvolutionalAutoencoder,
     "mlp": DenseAutoencoder,
     "mlp-glorot": partial(DenseAutoencoder, initialization="glorot"),
@@ -52,8 +65,8 @@ class BaseDeepClustering(
     """Input, prediction and tags of the deep clustering estimators.
 
     Think twice before adding anything: it is part of every one of them. A
-    subclass's ``fit`` leaves a ``network_`` that assigns samples and has an
-    ``encoder``.
+    subclass has ``_fit_network(X, random_state)``, which leaves a ``network_`` that
+    assigns samples, has an ``encoder``, and can ``sort_clusters``.
     """
 
     _parameter_constraints: dict = {
@@ -70,6 +83,60 @@ class BaseDeepClustering(
 
     # Not a tag: scikit-learn's would promise any number of columns.
     _accepts_sparse = False
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X, y=None):
+        """Learn an embedding and its clusters.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
+            Vectors, grey images or colour images; or flat rows that ``image_shape``
+            says how to fold. uint8 is read as x / 255.
+
+        y : None
+            Ignored.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If X is not finite, has the wrong shape, or has fewer distinct rows than
+            ``n_clusters``; if parameters do not suit it; or if training diverges.
+            The estimator is then left as it was.
+        """
+        del y
+        device = resolve_device(self.device)
+        with restored_on_error(self), training_mode(device):
+            X = self._check_X(X, reset=True)
+            self.n_iter_, self.history_, self.stop_reason_ = 0, {}, "max_iter"
+            with seeded(self.random_state, device) as random_state:
+                self._fit_network(X, random_state)
+            finish(lambda: self._store_results(X), self._interrupt)
+        self._warn_of_the_result()
+        return self
+
+    def _warn_of_the_result(self):
+        """Say what users should know before they rely on the labels."""
+        if self.stop_reason_ == "interrupted":
+            warnings.warn(
+                "Training was interrupted; the model is what had been learned by then.",
+                stacklevel=3,
+            )
+        n_found = len(np.unique(self.labels_))
+        if n_found < self.n_clusters:
+            warnings.warn(
+                f"Only {n_found} of {self.n_clusters} clusters have members: they were "
+                "drawn together, or were not there to begin with. Pretrain longer, "
+                "lower the learning rate, or lower n_clusters.",
+                stacklevel=3,
+            )
+
+    def _interrupt(self):
+        self.stop_reason_ = "interrupted"
 
     def predict(self, X):
         """Assign every sample to its closest cluster.
@@ -118,6 +185,21 @@ class BaseDeepClustering(
         """
         check_is_fitted(self)
         return _to_numpy(self._embed(self._check_X(X, reset=False)))
+
+    def _counted(self, steps):
+        """Count the steps that are done, also where Ctrl-C ends them."""
+        for rows in steps:
+            yield rows
+            self.n_iter_ += 1
+
+    def _store_results(self, X):
+        """Attributes for users, all from the final network."""
+        labels = self._assign(X).argmax(dim=1)
+        is_empty = labels.bincount(minlength=self.n_clusters) == 0
+        if is_empty.any():  # these come last: scikit-learn wants labels without gaps
+            self.network_.sort_clusters(is_empty.int().argsort(stable=True))
+            labels = self._assign(X).argmax(dim=1)
+        self.labels_ = labels.cpu().numpy()
 
     def _assign(self, X):
         """Assignments of shape (n_samples, n_clusters), as a tensor."""
@@ -230,7 +312,9 @@ def _contents(rows):
         yield rows.indices[entries].tobytes(), rows.data[entries].tobytes()
 
 
-def build_autoencoder(network, input_shape, latent_dim, **conv_settings):
+def build_autoencoder(
+    network, input_shape, latent_dim, families=AUTOENCODERS, **conv_settings
+):
     """Build the autoencoder that the parameter ``network`` describes.
 
     Parameters
@@ -244,6 +328,9 @@ def build_autoencoder(network, input_shape, latent_dim, **conv_settings):
 
     latent_dim : int
         Not for the callable, which decides itself.
+
+    families : dict of str to callable
+        The classes that ``"conv"`` and the other names stand for.
 
     **conv_settings
         Further arguments of a convolutional network, ignored for others.
@@ -272,7 +359,7 @@ def build_autoencoder(network, input_shape, latent_dim, **conv_settings):
         network = "conv" if is_image else "mlp"
     with torch.device("cpu"):  # whatever the caller's default is
         settings = conv_settings if network == "conv" else {}
-        return _AUTOENCODERS[network](input_shape, latent_dim, **settings).float()
+        return families[network](input_shape, latent_dim, **settings).float()
 
 
 def _check_autoencoder(module, input_shape):
@@ -302,9 +389,10 @@ def resolve_augmentation(name, input_shape):
 
     Parameters
     ----------
-    name : {"auto", "affine", "masking", "noise", "shift-crop", "shift-crop-flip"}, \
-            callable or None
-        ``"auto"`` is ``"affine"`` for images and ``"noise"`` for vectors.
+    name : {"auto", "affine", "dac", "dac-flip", "dac-strong", "masking", "noise", \
+            "shift-crop", "shift-crop-flip"}, callable or None
+        ``"auto"`` is ``"affine"`` for images and ``"noise"`` for vectors, which
+        ``"masking"`` suits as well.
 
     input_shape : tuple of int
         (n_channels, height, width) or (n_features,).
@@ -324,7 +412,8 @@ def resolve_augmentation(name, input_shape):
     is_image = len(input_shape) == 3
     if name == "auto":
         name = "affine" if is_image else "noise"
-    if name in _IMAGE_AUGMENTATIONS and not is_image:
+    is_for_images = isinstance(name, str) and name not in _VECTOR_AUGMENTATIONS
+    if is_for_images and not is_image:
         raise ValueError(
             f"Got augment={name!r} for vectors of {input_shape[0]} features; give "
             "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "

@@ -1,6 +1,5 @@
 """Clustering in the embedding of an autoencoder that learns from the clusters."""
 
-import warnings
 from itertools import islice
 from math import ceil
 from numbers import Integral, Real
@@ -8,7 +7,6 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 import torch.nn.functional as F
-from sklearn.base import _fit_context
 from sklearn.cluster import KMeans
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -19,9 +17,8 @@ from skdeepcluster._base import (
     InverseTransformMixin,
     build_autoencoder,
     resolve_augmentation,
-    restored_on_error,
 )
-from skdeepcluster._device import autocast, resolve_device, seeded, training_mode
+from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._kmeans import one_thread
 from skdeepcluster._training import (
@@ -72,60 +69,6 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
         "pretrain_learning_rate": [_POSITIVE],
         "pretrain_schedule": [_SCHEDULE],
     }
-
-    @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X, y=None):
-        """Learn an embedding and its clusters.
-
-        Parameters
-        ----------
-        X : array-like of shape (n, d), (n, h, w) or (n, h, w, c)
-            Vectors, grey images or colour images; or flat rows that ``image_shape``
-            says how to fold. uint8 is read as x / 255.
-
-        y : None
-            Ignored.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If X is not finite, has the wrong shape, or has fewer distinct rows than
-            ``n_clusters``; if parameters do not suit it; or if training diverges.
-            The estimator is then left as it was.
-        """
-        del y
-        device = resolve_device(self.device)
-        with restored_on_error(self), training_mode(device):
-            X = self._check_X(X, reset=True)
-            self.n_iter_, self.history_, self.stop_reason_ = 0, {}, "max_iter"
-            with seeded(self.random_state, device) as random_state:
-                self._fit_network(X, random_state)
-            finish(lambda: self._store_results(X), self._interrupt)
-        self._warn_of_the_result()
-        return self
-
-    def _warn_of_the_result(self):
-        """Say what users should know before they rely on the labels."""
-        if self.stop_reason_ == "interrupted":
-            warnings.warn(
-                "Training was interrupted; the model is what had been learned by then.",
-                stacklevel=3,
-            )
-        n_found = len(np.unique(self.labels_))
-        if n_found < self.n_clusters:
-            warnings.warn(
-                f"Only {n_found} of {self.n_clusters} clusters have members: they were "
-                "drawn together, or were not there to begin with. Pretrain longer, "
-                "lower the learning rate, or lower n_clusters.",
-                stacklevel=3,
-            )
-
-    def _interrupt(self):
-        self.stop_reason_ = "interrupted"
 
     def _build_autoencoder(self, X):
         network = build_autoencoder(self.network, X.shape, self.latent_dim)
@@ -185,21 +128,9 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
     def _augmentation(self, X, is_on=True):
         return resolve_augmentation(self.augment if is_on else None, X.shape)
 
-    def _counted(self, steps):
-        """Count the steps that are done, also where Ctrl-C ends them."""
-        for rows in steps:
-            yield rows
-            self.n_iter_ += 1
-
     def _store_results(self, X):
         """Attributes for users, all from the final network."""
-        labels = self._assign(X).argmax(dim=1)
-        is_empty = labels.bincount(minlength=self.n_clusters) == 0
-        if is_empty.any():  # these come last: scikit-learn wants labels without gaps
-            centers = self.network_.centers
-            centers.data = centers.data[is_empty.int().argsort(stable=True)]
-            labels = self._assign(X).argmax(dim=1)
-        self.labels_ = labels.cpu().numpy()
+        super()._store_results(X)
         self.cluster_centers_ = self.network_.centers.detach().cpu().numpy()
         self._n_features_out = self.cluster_centers_.shape[1]
 

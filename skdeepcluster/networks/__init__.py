@@ -9,6 +9,12 @@ from skdeepcluster.networks._autoencoders import (
     ConvolutionalAutoencoder,
     DenseAutoencoder,
 )
+from skdeepcluster.networks._classifying import (
+    ClassifyingAutoencoder,
+    ClusterHead,
+    NormalizedConvolutionalAutoencoder,
+    NormalizedDenseAutoencoder,
+)
 from skdeepcluster.networks._topology import (
     JointDecoder,
     JointEncoder,
@@ -18,11 +24,15 @@ from skdeepcluster.networks._topology import (
 
 __all__ = [
     "Autoencoder",
+    "ClassifyingAutoencoder",
+    "ClusterHead",
     "ClusteringAutoencoder",
     "ConvolutionalAutoencoder",
     "DenseAutoencoder",
     "JointDecoder",
     "JointEncoder",
+    "NormalizedConvolutionalAutoencoder",
+    "NormalizedDenseAutoencoder",
     "TopologyAutoencoder",
     "TopologyEncoder",
 ]

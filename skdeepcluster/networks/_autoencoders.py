@@ -235,3 +235,8 @@ class ClusteringAutoencoder(Autoencoder):
     def forward(self, x: Tensor) -> Tensor:
         """Assign a batch of samples to the clusters."""
         return self.assignment(self.encoder(x).float(), self.centers)
+
+    def sort_clusters(self, order: Tensor) -> None:
+        """Number the clusters anew: the one at ``order[i]`` becomes number i."""
+        with torch.no_grad():
+            self.centers.copy_(self.centers[order])

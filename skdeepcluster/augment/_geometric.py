@@ -1,16 +1,10 @@
-"""Augmentations: batches to batches of the same shape, on the batch's device.
-
-Random numbers come from PyTorch's generator, so a seeded fit repeats them. Bind
-other settings with :func:`functools.partial`, which can be pickled.
-"""
+"""Augmentations that move the pixels of images."""
 
 import math
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-
-__all__ = ["gaussian_noise", "random_affine", "random_masking", "warp_affine"]
 
 
 def random_affine(
@@ -22,6 +16,7 @@ def random_affine(
     zoom: float = 0.0,
     shear: float = 0.0,
     flip: float = 0.0,
+    interpolation: str = "bilinear",
 ) -> Tensor:
     """Shift, turn, stretch, magnify, shear and flip every image by a draw of its own.
 
@@ -51,6 +46,9 @@ def random_affine(
 
     flip : float, default=0.0
         Probability of a left-right flip.
+
+    interpolation : {"bilinear", "nearest"}, default="bilinear"
+        As for :func:`warp_affine`.
 
     Returns
     -------
@@ -88,7 +86,7 @@ def random_affine(
     if flip > 0:
         flipped = torch.rand(n_samples, device=images.device) < flip
         matrix[:, :, 1] *= 1 - 2 * flipped[:, None].float()
-    return warp_affine(images, matrix, translation)
+    return warp_affine(images, matrix, translation, interpolation)
 
 
 def _rotation(angles):
@@ -106,12 +104,17 @@ def _multiply(A, B):
     return (A[:, :, :, None] * B[:, None, :, :]).sum(dim=2)
 
 
-def warp_affine(images: Tensor, matrix: Tensor, translation: Tensor) -> Tensor:
+def warp_affine(
+    images: Tensor,
+    matrix: Tensor,
+    translation: Tensor,
+    interpolation: str = "bilinear",
+) -> Tensor:
     """Resample every image at affinely mapped coordinates.
 
     The output pixel at o = (row, column) reads the input at
-    ``matrix @ (o - center + translation) + center``: bilinear, with the border's
-    values beyond the border.
+    ``matrix @ (o - center + translation) + center``, with the border's values beyond
+    the border.
 
     Parameters
     ----------
@@ -123,6 +126,9 @@ def warp_affine(images: Tensor, matrix: Tensor, translation: Tensor) -> Tensor:
 
     translation : Tensor of shape (n_samples, 2)
         In pixels.
+
+    interpolation : {"bilinear", "nearest"}, default="bilinear"
+        Whether values between pixels are interpolated or those of the closest one.
 
     Returns
     -------
@@ -142,51 +148,10 @@ def warp_affine(images: Tensor, matrix: Tensor, translation: Tensor) -> Tensor:
     # coordinates of half precision would be off by a good part of a pixel
     dtype = torch.promote_types(images.dtype, grid.dtype)
     warped = F.grid_sample(
-        images.to(dtype), grid.to(dtype), padding_mode="border", align_corners=False
+        images.to(dtype),
+        grid.to(dtype),
+        mode=interpolation,
+        padding_mode="border",
+        align_corners=False,
     )
     return warped.to(images.dtype)
-
-
-def gaussian_noise(X: Tensor, *, std: float = 0.1) -> Tensor:
-    """Add independent normal noise to every value.
-
-    Parameters
-    ----------
-    X : Tensor of shape (n_samples, ...)
-        A batch, floating point.
-
-    std : float, default=0.1
-        Standard deviation of the noise. Estimators scale their input first: to
-        [0, 1], or to a mean square of 1.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, ...)
-    """
-    return X + std * torch.randn_like(X)
-
-
-def random_masking(X: Tensor, *, probability: float = 0.1) -> Tensor:
-    """Replace values by those of another row, feature by feature.
-
-    A masked value is what the same feature has in some sample of the batch other
-    than this one, so every feature keeps its distribution.
-
-    Parameters
-    ----------
-    X : Tensor of shape (n_samples, n_features)
-        A batch, floating point.
-
-    probability : float, default=0.1
-        Share of values to replace, from 0 to 1.
-
-    Returns
-    -------
-    Tensor of shape (n_samples, n_features)
-    """
-    n_samples = len(X)
-    rows = torch.arange(n_samples, device=X.device).view(-1, *[1] * (X.ndim - 1))
-    steps = torch.randint(1, max(n_samples, 2), X.shape, device=X.device)
-    donors = (rows + steps) % n_samples
-    masked = torch.rand(X.shape, device=X.device) < probability
-    return torch.where(masked, X.gather(0, donors), X)

@@ -1,0 +1,34 @@
+"""Losses of the deep clustering methods: pure functions of tensors.
+
+Rows are samples; each function says how it reduces them to one number.
+"""
+
+from skdeepcluster.losses._assignments import (
+    kl_divergence,
+    kmeans_loss,
+    student_t_assignment,
+    target_distribution,
+)
+from skdeepcluster.losses._correlations import (
+    affinity_loss,
+    correlation_loss,
+    correlation_matrix,
+)
+from skdeepcluster.losses._pairs import (
+    adaptive_pair_loss,
+    pair_loss,
+    select_pairs,
+)
+
+__all__ = [
+    "adaptive_pair_loss",
+    "affinity_loss",
+    "correlation_loss",
+    "correlation_matrix",
+    "kl_divergence",
+    "kmeans_loss",
+    "pair_loss",
+    "select_pairs",
+    "student_t_assignment",
+    "target_distribution",
+]
