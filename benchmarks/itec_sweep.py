@@ -58,6 +58,7 @@ def parse_arguments():
     parser.add_argument("--topology-epochs", type=int)
     parser.add_argument("--filters", nargs=3, type=int, help="of its convolutions")
     parser.add_argument("--precision", default="float32")
+    parser.add_argument("--no-augment", action="store_true", help="as in Table 6")
     parser.add_argument("--defaults", action="store_true", help="not from_paper")
     parser.add_argument("--nearest", nargs="+", type=int, default=[3, 5, 10, 20])
     parser.add_argument(
@@ -81,6 +82,8 @@ def run_name(options):
         parts.append("x".join(map(str, options.filters)))
     if options.precision != "float32":
         parts.append(options.precision)
+    if options.no_augment:
+        parts.append("no-augment")
     if options.rows:
         parts.append(f"{options.rows}rows")
     return "-".join(parts)
@@ -99,6 +102,8 @@ def build_estimator(options, seed, n_clusters):
         settings["topology_epochs"] = options.topology_epochs
     if options.filters:
         settings["filters"] = tuple(options.filters)
+    if options.no_augment:
+        settings["augment"] = None
     if options.defaults:
         return ITECClustering(**settings)
     return ITECClustering.from_paper(dataset=options.dataset, **settings)
@@ -126,6 +131,7 @@ def sweep(options, seed, images, target):
     if model.stop_reason_ == "interrupted":
         raise KeyboardInterrupt  # half a run is none
     result = {
+        "study": "itec-sweep",
         "question": "Which n_nearest, n_representatives, scale_blocks and final?",
         "method": "ITECClustering",
         "dataset": options.dataset,
@@ -156,6 +162,7 @@ def command(options):
     if options.filters:
         arguments += ["--filters", *map(str, options.filters)]
     arguments += ["--precision", options.precision]
+    arguments += ["--no-augment"] if options.no_augment else []
     arguments += ["--defaults"] if options.defaults else []
     arguments += ["--nearest", *map(str, options.nearest)]
     arguments += ["--representatives", *map(str, options.representatives)]
