@@ -19,6 +19,7 @@ OLDEST = (
     "pynndescent==0.5.13",
     "pyparsing==3.1.4",
     "pytest==8.2.0",
+    "pytest-xdist==3.6.1",
     "scikit-learn==1.6.0",
     "scipy==1.11.1",
     "threadpoolctl==3.1.0",
@@ -38,14 +39,20 @@ def quickstart(session):
 def tests(session):
     """Run the tests; arguments go to pytest."""
     session.install(*PINNED, "-e", ".[test]")
-    session.run("pytest", *session.posargs)
+    run_tests(session)
 
 
 @nox.session(python="3.11")
 def tests_oldest(session):
     """Run the tests with the oldest supported releases."""
     session.install(*OLDEST, "-e", ".[test]")
-    session.run("pytest", *session.posargs)
+    run_tests(session)
+
+
+def run_tests(session):
+    """One process a core: the networks of the tests are too small for threads."""
+    one_thread = {"OMP_NUM_THREADS": "1"}
+    session.run("pytest", "--numprocesses=auto", *session.posargs, env=one_thread)
 
 
 @nox.session

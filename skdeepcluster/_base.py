@@ -283,6 +283,12 @@ def _to_numpy(tensor):
     return tensor.float().cpu().numpy()
 
 
+def check_name(parameter, value, known):
+    """Raise unless a parameter's value is one of the known names."""
+    if value not in known:
+        raise ValueError(f"Got {parameter}={value!r}; expected one of {list(known)}.")
+
+
 def check_enough_distinct(rows, n_clusters):
     """Raise unless there are as many distinct rows as clusters to be found."""
     n_samples = rows.shape[0]

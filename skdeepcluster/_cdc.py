@@ -8,7 +8,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch.func import functional_call
 
 from skdeepcluster import losses
-from skdeepcluster._base import build_autoencoder
+from skdeepcluster._base import build_autoencoder, check_name
 from skdeepcluster._embedded import BaseEmbeddedClustering
 
 _WEIGHT = Interval(Real, 0, None, closed="left")
@@ -399,15 +399,9 @@ class CDCClustering(BaseEmbeddedClustering):
             If the variant or data set is not one of the paper's.
         """
         variant = "CDC" if variant is None else variant
-        if variant not in _PAPER_VARIANTS:
-            raise ValueError(
-                f"Got variant={variant!r}; expected one of {list(_PAPER_VARIANTS)}."
-            )
+        check_name("variant", variant, _PAPER_VARIANTS)
         dataset = "fashion-mnist" if dataset is None else dataset
-        if dataset not in _PAPER_DATASETS:
-            raise ValueError(
-                f"Got dataset={dataset!r}; expected one of {list(_PAPER_DATASETS)}."
-            )
+        check_name("dataset", dataset, _PAPER_DATASETS)
         settings = {
             **_PAPER_SETTINGS,
             **_PAPER_DATASETS[dataset],

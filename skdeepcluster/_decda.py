@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster import losses
+from skdeepcluster._base import check_name
 from skdeepcluster._embedded import BaseEmbeddedClustering
 
 # Optimisers of the paper's section 3.3, from its code. The network decides about
@@ -344,15 +345,10 @@ class DECDAClustering(BaseEmbeddedClustering):
         """
         variant = "ConvDEC-DA" if variant is None else variant
         variants = [name + suffix for name in _PAPER_OPTIMIZERS for suffix in _DA]
-        if variant not in variants:
-            raise ValueError(f"Got variant={variant!r}; expected one of {variants}.")
+        check_name("variant", variant, variants)
         name = variant.removesuffix("-DA")
         dataset = "mnist" if dataset is None else dataset
-        if dataset not in _PAPER_UPDATE_INTERVALS:
-            raise ValueError(
-                f"Got dataset={dataset!r}; expected one of "
-                f"{list(_PAPER_UPDATE_INTERVALS)}."
-            )
+        check_name("dataset", dataset, _PAPER_UPDATE_INTERVALS)
         network = "Conv" if name.startswith("Conv") else "Fc"
         optimizer, learning_rate = _PAPER_OPTIMIZERS[name]
         settings = {

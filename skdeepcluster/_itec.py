@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skdeepcluster import losses
-from skdeepcluster._base import build_autoencoder, resolve_augmentation
+from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
 from skdeepcluster._embedded import BaseAutoencoderClustering, find_centers
 from skdeepcluster._training import apply, count_epochs, finish, keeping_on_interrupt
 from skdeepcluster.networks import (
@@ -373,15 +373,10 @@ class ITECClustering(BaseAutoencoderClustering):
         """
         variant = "ITEC" if variant is None else variant
         variants = [name + suffix for name in _PAPER_VARIANTS for suffix in _STEPS]
-        if variant not in variants:
-            raise ValueError(f"Got variant={variant!r}; expected one of {variants}.")
+        check_name("variant", variant, variants)
         name = variant.removesuffix("-steps")
         dataset = "mnist" if dataset is None else dataset
-        if dataset not in _PAPER_AUGMENTATIONS:
-            raise ValueError(
-                f"Got dataset={dataset!r}; expected one of "
-                f"{list(_PAPER_AUGMENTATIONS)}."
-            )
+        check_name("dataset", dataset, _PAPER_AUGMENTATIONS)
         topology, augments, combine = _PAPER_VARIANTS[name]
         settings = {
             **_PAPER_SETTINGS,
