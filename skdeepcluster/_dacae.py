@@ -1,6 +1,8 @@
 """Autoencoder and deep adaptive clustering (DAC-AE)."""
 
-from itertools import count
+import warnings
+from itertools import islice
+from math import ceil
 from numbers import Integral, Real
 
 import torch
@@ -13,6 +15,7 @@ from skdeepcluster._device import autocast
 from skdeepcluster._embedded import BaseAutoencoderClustering, find_centers
 from skdeepcluster._training import (
     apply,
+    batches,
     endless_batches,
     finish,
     keeping_on_interrupt,
@@ -20,6 +23,7 @@ from skdeepcluster._training import (
     make_scheduler,
     progress_bar,
     record,
+    settle_statistics,
     train,
 )
 from skdeepcluster.networks import (
@@ -34,16 +38,69 @@ _AUTOENCODERS = {
     "mlp": NormalizedDenseAutoencoder,
 }
 
-# Both thresholds depend on one number, which falls by gradient steps on their
-# difference: the upper one moves ten times as fast.
+# Both thresholds depend on one number, xi: the upper one is u - xi, the lower one
+# l + 0.1 xi. A gradient step on their difference makes xi grow by 1.1 steps.
 _LOWER_PACE = 0.1
+
+# Steps that teach the head the clusters of its start.
+_HEAD_STEPS = 500
+
+# Images whose mean is taken at once.
+_ROWS_OF_A_CHUNK = 1024
+
+# Fewer different pairs than this, as a share of all, and everything is one cluster.
+_FEWEST_DIFFERENT = 1e-3
+
+# What the paper prints, and what we chose where it does not.
+_PAPER_SETTINGS = {
+    "reconstruction_weight": 0.5,
+    "clustering_weight": 0.3,
+    "reconstruction_reduction": "mean",
+    "upper": 0.95,
+    "lower": 0.5,
+    "threshold_step": 0.005,
+    "network": "conv",
+    "latent_dim": 256,
+    "augment": None,
+    "init": "random",
+    "n_init": 20,
+    "pretrain_epochs": 100,
+    "pretrain_optimizer": "adam",
+    "pretrain_learning_rate": 1e-4,
+    "pretrain_schedule": "constant",
+    "optimizer": "adam",
+    "learning_rate": 1e-4,
+    "schedule": "constant",
+    "batch_size": 128,
+    "precision": "float32",
+}
+_PAPER_VARIANTS = {
+    "DAC-AE": {},
+    "DAC": {  # thresholds of its own paper; no autoencoder to start from
+        "reconstruction_weight": 0.0,
+        "clustering_weight": 1.0,
+        "lower": 0.455,
+        "threshold_step": 0.009,
+        "pretrain_epochs": 0,
+    },
+}
+_DA = ("", "-DA")
+_PAPER_DATASETS = {  # number of clusters, and the augmentation of DAC's code
+    "fashion-mnist": (10, "dac"),
+    "cifar10": (10, "dac-strong"),
+    "cifar100-20": (20, "dac-strong"),
+    "stl10": (10, "dac-flip"),
+}
 
 
 class DACAEClustering(BaseAutoencoderClustering):
+    """DOC"""
+
     _parameter_constraints: dict = {
         **BaseAutoencoderClustering._parameter_constraints,
         "reconstruction_weight": [Interval(Real, 0, None, closed="left")],
         "clustering_weight": [Interval(Real, 0, None, closed="neither")],
+        "reconstruction_reduction": [StrOptions({"mean", "sum"})],
         "upper": [Interval(Real, 0, 1, closed="both")],
         "lower": [Interval(Real, 0, 1, closed="both")],
         "threshold_step": [Interval(Real, 0, 1, closed="neither")],
@@ -60,6 +117,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         *,
         reconstruction_weight=0.5,
         clustering_weight=0.3,
+        reconstruction_reduction="mean",
         upper=0.95,
         lower=0.5,
         threshold_step=0.005,
@@ -85,6 +143,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         self.n_clusters = n_clusters
         self.reconstruction_weight = reconstruction_weight
         self.clustering_weight = clustering_weight
+        self.reconstruction_reduction = reconstruction_reduction
         self.upper = upper
         self.lower = lower
         self.threshold_step = threshold_step
@@ -107,146 +166,296 @@ class DACAEClustering(BaseAutoencoderClustering):
         self.random_state = random_state
         self.verbose = verbose
 
+    @classmethod
+    def from_paper(cls, variant=None, dataset=None, **overrides):
+        """Build an unfitted estimator with every setting of the paper.
+
+        What the paper does not print is a choice of ours: 100 epochs of pretraining,
+        and half the mean squared error of a pixel, where its equation 1 has the sum
+        over pixels, which is ``reconstruction_reduction="sum"``.
+
+        Parameters
+        ----------
+        variant : str, default="DAC-AE"
+            ``"DAC-AE"``, the paper's method, or ``"DAC"``, what it starts from: no
+            autoencoder, thresholds from .95 and .455 with steps of .009, but
+            optimiser and batches of the paper rather than DAC's own. With ``"-DA"``
+            behind it, samples are augmented as by DAC's code, which the paper does
+            not mention.
+
+        dataset : {"fashion-mnist", "cifar10", "cifar100-20", "stl10"}, \
+                default="fashion-mnist"
+            Decides about the number of clusters and the augmentation.
+
+        **overrides
+            Parameters of the constructor.
+
+        Returns
+        -------
+        DACAEClustering
+
+        Raises
+        ------
+        ValueError
+            If the variant or data set is not one of the paper's.
+        """
+        variant = "DAC-AE" if variant is None else variant
+        variants = [name + suffix for name in _PAPER_VARIANTS for suffix in _DA]
+        if variant not in variants:
+            raise ValueError(f"Got variant={variant!r}; expected one of {variants}.")
+        dataset = "fashion-mnist" if dataset is None else dataset
+        if dataset not in _PAPER_DATASETS:
+            raise ValueError(
+                f"Got dataset={dataset!r}; expected one of {list(_PAPER_DATASETS)}."
+            )
+        name = variant.removesuffix("-DA")
+        n_clusters, augment = _PAPER_DATASETS[dataset]
+        settings = {
+            **_PAPER_SETTINGS,
+            **_PAPER_VARIANTS[name],
+            "n_clusters": n_clusters,
+            "augment": None if name == variant else augment,
+        }
+        return cls(**{**settings, **overrides})
+
     def _fit_network(self, X, random_state):
-        """Pretrain, start the head, learn from pairs; Ctrl-C cuts any of it short."""
+        """Pretrain, learn from pairs; Ctrl-C cuts any of it short."""
+        self._check_settings(len(X))
         autoencoder = self._build_autoencoder(X)
         self.network_ = self._build_network(X, autoencoder)
         with keeping_on_interrupt(self._interrupt):
             self._pretrain(X, autoencoder)
-        finish(lambda: self._start_head(X, random_state), self._interrupt)
+        self._cluster(X, random_state)
+        finish(lambda: self._settle(X), self._interrupt)
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
-                self._learn_from_pairs(X)
+                self._refit_decoder(X)
         finish(lambda: self._find_prototypes(X), self._interrupt)
 
+    def _check_settings(self, n_samples):
+        """Check parameters that depend on each other before training."""
+        if self.upper <= self.lower:
+            raise ValueError(
+                f"Got upper={self.upper} and lower={self.lower}; expected lower to be "
+                "less: pairs between them are left out."
+            )
+        if n_samples < 2:
+            raise ValueError(
+                "Got n_samples=1; batch normalisation and pairs need at least 2."
+            )
+
     def _build_autoencoder(self, X):
+        # of images only: dense layers have no padding, and normalise means away
+        settings = {"means": _channel_means(X)} if len(X.shape) == 3 else {}
         network = build_autoencoder(
-            self.network, X.shape, self.latent_dim, families=_AUTOENCODERS
+            self.network, X.shape, self.latent_dim, families=_AUTOENCODERS, **settings
         )
         return network.to(X.device)
 
     def _build_network(self, X, autoencoder):
         first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
         width = apply(autoencoder.encoder, first).shape[1]
-        with torch.device("cpu"):
+        with torch.device("cpu"):  # whatever the caller's default is
             head = ClusterHead(width, self.n_clusters).float()
-            centers = torch.zeros(self.n_clusters, width)
+            centers = torch.zeros(self.n_clusters, width, dtype=torch.float32)
         return ClassifyingAutoencoder(autoencoder, head, centers).to(X.device)
 
+    def _drops_last_batch(self):
+        # one sample is no batch to normalise, and makes no pair
+        return True
+
+    def _keeps_decoding(self):
+        return self.reconstruction_weight > 0
+
     def _pretraining_loss(self, X, autoencoder):
+        """Error of the restored samples (equation 1)."""
         augment = self._augmentation(X)
 
         def loss(rows):
             x = augment(X[rows])
-            return {"loss": F.mse_loss(autoencoder(x), x) / 2}
+            return {"loss": self._reconstruction_error(autoencoder(x), x)}
 
         return loss
 
-    def _drops_last_batch(self):
-        return True
+    def _reconstruction_error(self, restored, x):
+        """Half the squared error, of a value or of all values of a sample."""
+        error = F.mse_loss(restored, x) / 2
+        is_sum = self.reconstruction_reduction == "sum"
+        return error * x[0].numel() if is_sum else error
 
-    def _start_head(self, X, random_state):
-        if self.init == "random":
-            return
+    def _cluster(self, X, random_state):
+        """Learn from pairs; if a random start collapsed, once more from k-means."""
+        pretrained = {
+            name: value.clone() for name, value in self.network_.state_dict().items()
+        }
+        self._start_and_learn(X, self.init, random_state)
+        if self.stop_reason_ == "collapsed" and self.init == "random":
+            self.stop_reason_ = "max_iter"
+            self.network_.load_state_dict(pretrained)
+            self._start_and_learn(X, "kmeans", random_state)
+
+    def _start_and_learn(self, X, init, random_state):
+        finish(lambda: self._start_head(X, init, random_state), self._interrupt)
+        with keeping_on_interrupt(self._interrupt):
+            if self.stop_reason_ != "interrupted":
+                self._learn_from_pairs(X)
+
+    def _start_head(self, X, init, random_state):
+        """Teach the head what another method finds in the embedding, if any."""
         in_haste = self.stop_reason_ == "interrupted"
+        if init == "random" and not in_haste:
+            return
         Z = self._embed(X)
         centers = find_centers(
             Z.cpu().numpy(),
             self.n_clusters,
-            "kmeans" if in_haste else self.init,
+            "kmeans" if in_haste else init,
             n_init=1 if in_haste else self.n_init,
             random_state=random_state,
         )
-        centers = torch.from_numpy(centers).to(Z)
-        labels = torch.cdist(Z, centers).argmin(dim=1)
+        labels = torch.cdist(Z, torch.from_numpy(centers).to(Z)).argmin(dim=1)
         head = self.network_.head
-        optimizer = make_optimizer("adam", head.parameters(), 1e-3)
-        from itertools import islice
-
+        steps = endless_batches(
+            len(X),
+            self.batch_size,
+            shuffle=True,
+            drop_last=self._drops_last_batch(),
+            device=X.device,
+        )
         train(
             lambda rows: {"loss": F.cross_entropy(head(Z[rows]).float(), labels[rows])},
-            islice(
-                endless_batches(len(X), self.batch_size, shuffle=True, device=X.device),
-                500,
-            ),
+            islice(steps, _HEAD_STEPS),
             module=head,
-            optimizer=optimizer,
+            optimizer=make_optimizer("adam", head.parameters(), 1e-3),
         )
 
     def _thresholds(self):
-        """Yield both thresholds for one epoch after another, until they meet."""
-        for epoch in count():
-            xi = (1 + _LOWER_PACE) * self.threshold_step * epoch
-            upper, lower = self.upper - xi, self.lower + _LOWER_PACE * xi
-            if upper <= lower:
-                return
-            yield upper, lower
+        """Both thresholds of every epoch, until they meet."""
+        pace = (1 + _LOWER_PACE) * self.threshold_step  # by which xi grows
+        gap = self.upper - self.lower
+        # a schedule that ends exactly on an epoch shall not depend on rounding
+        n_epochs = max(1, ceil(gap / ((1 + _LOWER_PACE) * pace) - 1e-9))
+        return [
+            (self.upper - pace * epoch, self.lower + _LOWER_PACE * pace * epoch)
+            for epoch in range(n_epochs)
+        ]
 
     def _learn_from_pairs(self, X):
-        thresholds = list(self._thresholds())
+        """Minimise the joint loss while the thresholds approach each other."""
+        thresholds = self._thresholds()
         optimizer = make_optimizer(
             self.optimizer, self.network_.parameters(), self.learning_rate
         )
         _, n_steps = self._plan_pretraining(len(X))
-        scheduler = make_scheduler(self.schedule, optimizer, n_steps * len(thresholds))
+        training = {
+            "module": self.network_,
+            "optimizer": optimizer,
+            "scheduler": make_scheduler(
+                self.schedule, optimizer, n_steps * len(thresholds)
+            ),
+            "autocast": autocast(self.precision, X.device),
+        }
         with progress_bar(len(thresholds), "pairs", self.verbose, "epoch") as bar:
-            for upper, lower in thresholds:
+            for epoch, (upper, lower) in enumerate(thresholds, start=1):
                 sizes = torch.zeros(self.n_clusters, dtype=torch.long, device=X.device)
-                terms = train(
-                    self._joint_loss(X, upper, lower, sizes),
-                    self._counted(self._pretraining_batches(X)),
-                    module=self.network_,
-                    optimizer=optimizer,
-                    scheduler=scheduler,
-                    autocast=autocast(self.precision, X.device),
-                )
-                shares = sizes / sizes.sum()
-                record(
-                    self.history_,
-                    phase="pairs",
-                    upper=upper,
-                    lower=lower,
-                    largest_cluster=shares.max().item(),
-                    smallest_cluster=shares.min().item(),
-                    **terms,
-                )
+                loss = self._joint_loss(X, upper, lower, sizes)
+                steps = self._counted(self._pretraining_batches(X))
+                terms = train(loss, steps, **training)
+                self._record_pairs(upper, lower, sizes, terms)
                 bar.set_postfix(loss=terms["loss"], refresh=False)
                 bar.update()
+                if self._has_collapsed(terms, len(X), is_last=epoch == len(thresholds)):
+                    self.stop_reason_ = "collapsed"
+                    return
 
     def _joint_loss(self, X, upper, lower, sizes):
-        """Loss of a batch of rows (equations 6 and 8)."""
+        """Loss of a batch of rows (equations 6 and 8); ``sizes`` counts the labels."""
         network = self.network_
         augment = self._augmentation(X)
-        is_augmented = self.augment is not None
 
         def loss(rows):
             clean = X[rows]
             x = augment(clean)
             Z = network.encoder(x)
-            P = network.assign(Z)
-            features = F.normalize(P, dim=1)
+            features = F.normalize(network.assign(Z), dim=1)
             references = features
-            if is_augmented:
+            if x is not clean:
                 with torch.no_grad():
                     references = F.normalize(network(clean), dim=1)
             alike, different = losses.select_pairs(references, upper, lower)
-            pairs = losses.pair_loss(features, alike, different)
+            clustering = losses.pair_loss(features, alike, different)
             sizes.add_(references.argmax(dim=1).bincount(minlength=len(sizes)))
+            n_pairs = len(rows) * (len(rows) - 1)
             terms = {
-                "loss": self.clustering_weight * pairs,
-                "clustering": pairs,
-                "alike": alike.float().mean(),
-                "different": different.float().mean(),
+                "loss": self.clustering_weight * clustering,
+                "clustering": clustering,
+                "alike": alike.sum() / n_pairs,
+                "different": different.sum() / n_pairs,
             }
-            if self.reconstruction_weight:
-                terms["reconstruction"] = F.mse_loss(network.decoder(Z), x) / 2
-                terms["loss"] = (
-                    terms["loss"] + self.reconstruction_weight * terms["reconstruction"]
-                )
+            if self.reconstruction_weight > 0:
+                error = self._reconstruction_error(network.decoder(Z), x)
+                terms["reconstruction"] = error
+                terms["loss"] = terms["loss"] + self.reconstruction_weight * error
             return terms
 
         return loss
 
+    def _record_pairs(self, upper, lower, sizes, terms):
+        shares = sizes / sizes.sum()
+        record(
+            self.history_,
+            phase="pairs",
+            upper=upper,
+            lower=lower,
+            largest_cluster=shares.max().item(),
+            smallest_cluster=shares.min().item(),
+            **terms,
+        )
+
+    def _has_collapsed(self, terms, n_samples, *, is_last):
+        """Whether an epoch says that everything is one cluster, or nothing is.
+
+        Among more samples than clusters some share one: that no pair is alike, even
+        when the thresholds meet, says that assignments mean nothing.
+        """
+        if self.n_clusters == 1:
+            return False
+        is_one = terms["different"] < _FEWEST_DIFFERENT
+        shares_clusters = min(self.batch_size, n_samples) > self.n_clusters
+        return is_one or (is_last and shares_clusters and terms["alike"] == 0)
+
+    def _settle(self, X):
+        """Normalise by the clean data from now on: predictions know no batches."""
+        network = self.network_
+        settle_statistics(
+            network,
+            lambda x: (Z := network.encoder(x), network.head(Z), network.decoder(Z)),
+            X,
+            self._pretraining_batches(X),
+        )
+
     def _find_prototypes(self, X):
+        """Mean embedding of each cluster, weighted by the assignments."""
         P, Z = self._assign(X), self._embed(X)
-        self.network_.centers.copy_(P.T @ Z / P.sum(dim=0)[:, None])
+        weights = P / P.sum(dim=0).clamp_min(torch.finfo(P.dtype).tiny)
+        self.network_.centers.copy_(weights.T @ Z)
+
+    def _warn_of_the_result(self):
+        if self.stop_reason_ != "collapsed":
+            super()._warn_of_the_result()
+            return
+        warnings.warn(
+            "All samples were drawn into one cluster, or away from each other, so "
+            "that the labels mean little. Choose init='kmeans', pretrain longer, "
+            "augment, or lower the learning rate.",
+            stacklevel=3,
+        )
+
+
+def _channel_means(X):
+    """Mean of each channel of all images, on the processor."""
+    means = [
+        X[rows].mean(dim=(0, 2, 3)) * (len(rows) / len(X))
+        for rows in batches(len(X), _ROWS_OF_A_CHUNK, shuffle=False, device=X.device)
+    ]
+    return torch.stack(means).sum(dim=0).cpu()
