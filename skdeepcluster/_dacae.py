@@ -94,7 +94,192 @@ _PAPER_DATASETS = {  # number of clusters, and the augmentation of DAC's code
 
 
 class DACAEClustering(BaseAutoencoderClustering):
-    """DOC"""
+    """Autoencoder and deep adaptive clustering (DAC-AE) [1]_.
+
+    A classifier on top of an autoencoder's embedding assigns samples to clusters. Pairs
+    of samples that it finds surely alike, or surely different, teach it to find them more
+    so, while the autoencoder keeps restoring the samples. Two thresholds on the
+    similarity decide which pairs these are; they approach each other, until every pair
+    counts.
+
+    Parameters
+    ----------
+    n_clusters : int, default=8
+        Number of clusters.
+
+    reconstruction_weight : float, default=0.5
+        Weight of the reconstruction error (alpha, equation 6), not negative. With 0 the
+        method is deep adaptive clustering, DAC [2]_.
+
+    clustering_weight : float, default=0.3
+        Weight of the pair loss (beta, equation 6), positive.
+
+    reconstruction_reduction : {"mean", "sum"}, default="mean"
+        Whether the reconstruction error is half the squared error of a value, on
+        average, or of all values of a sample together (``"sum"``, equation 1).
+
+    upper, lower : float, default=0.95 and 0.5
+        First thresholds, from 0 to 1: pairs at least as similar as ``upper`` are alike,
+        pairs at most as similar as ``lower`` are different (equation 2).
+
+    threshold_step : float, default=0.015
+        Step size of the thresholds, from 0 to 1. After each pass over the data, the
+        upper one falls by 1.1 and the lower one rises by 0.11 times as much; training
+        ends when they meet. It decides about the number of passes: 25 with the
+        default, 75 with the paper's 0.005.
+
+    network : {"auto", "conv", "mlp"} or callable, default="auto"
+        The autoencoder:
+        :class:`~skdeepcluster.networks.NormalizedConvolutionalAutoencoder` for images,
+        :class:`~skdeepcluster.networks.NormalizedDenseAutoencoder` for vectors, or what
+        a callable builds from the input shape, (n_channels, height, width) or
+        (n_features,): a module with ``encoder`` and ``decoder``.
+
+    latent_dim : int, default=256
+        Dimension of the embedding, unless a callable ``network`` sets its own; for
+        images a multiple of 4 is safe.
+
+    image_shape : tuple of int, default=None
+        (h, w) or (h, w, c): how flat rows fold into images. Not needed for arrays
+        that have these axes.
+
+    augment : {"auto", "affine", "dac", "dac-flip", "dac-strong", "noise", "masking", \
+            "shift-crop", "shift-crop-flip"}, callable or None, default="auto"
+        How samples vary without changing their cluster, see
+        :mod:`skdeepcluster.augment`. Pairs are selected among the clean samples, and
+        the network learns on the augmented ones. ``"auto"`` is ``"affine"`` for images
+        and ``"noise"`` for vectors. ``"dac"`` and its relatives are those of DAC's
+        code. A callable maps a batch of tensors to one of the same shape.
+
+    init : {"random", "kmeans", "ensemble"}, default="random"
+        How the classifier starts: with random weights, or taught the clusters that
+        k-means or :class:`EnsembleClustering` finds in the pretrained embedding.
+
+    n_init : int, default=20
+        Number of times k-means starts anew, with ``init="kmeans"``.
+
+    pretrain_epochs : int or "auto", default="auto"
+        Passes over the data in pretraining. ``"auto"`` makes them 1.5 steps for
+        every sample, or 3,000 steps if that is fewer.
+
+    pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
+        Optimisers of pretraining and of what follows; ``"sgd"`` has a momentum of 0.9.
+
+    pretrain_learning_rate, learning_rate : float, default=1e-3
+        Their learning rates, positive.
+
+    pretrain_schedule, schedule : {"constant", "one-cycle"}, \
+            default="one-cycle" and "constant"
+        How the learning rate changes: not at all, or up to the one given and down
+        to nearly zero.
+
+    batch_size : int, default=128
+        Number of samples in a step, at least 2. A pass leaves out an incomplete last
+        batch. Pairs are those within a batch.
+
+    device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes a GPU if there is one.
+
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Precision of training steps. ``"auto"`` is bfloat16 where the hardware has
+        matrix instructions for it. Predictions are float32 in any case.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides about all random numbers. With an int, results repeat on the same
+        machine.
+
+    verbose : int, default=0
+        Whether to show progress bars.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,)
+        Cluster of every training sample, equal to ``predict(X)``.
+
+    cluster_centers_ : ndarray of shape (n_clusters, latent_dim)
+        Mean embedding of each cluster, weighted by the assignments.
+        ``inverse_transform`` shows what they look like.
+
+    network_ : Module
+        Maps a batch to assignments; with ``encoder``, ``decoder``, ``head`` and
+        ``centers``.
+
+    n_iter_ : int
+        Number of steps taken after pretraining, the last ones before Ctrl-C included.
+
+    stop_reason_ : {"max_iter", "collapsed", "interrupted"}
+        Why training ended: the thresholds met, nearly all pairs became alike (or none
+        was in the end), or Ctrl-C.
+
+    history_ : dict of list
+        One entry for each epoch of pretraining and of learning from pairs, and a
+        last one for the decoder where that did not learn along: ``"phase"``,
+        ``"loss"`` and its terms, ``"seconds"``; the thresholds ``"upper"`` and
+        ``"lower"``, the shares ``"alike"`` and ``"different"`` of pairs selected among
+        all pairs of the batches, and ``"largest_cluster"`` and ``"smallest_cluster"``,
+        the shares of samples in them. NaN where something does not apply. Where
+        training collapsed and started once more, ``"upper"`` does as well.
+
+    image_shape_ : tuple of int or None
+        Shape of one image, None for vectors.
+
+    n_features_in_ : int
+        Number of values in a sample.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if ``fit`` was given a frame.
+
+    Warns
+    -----
+    UserWarning
+        If training collapsed: fewer than one pair in a thousand was different, so that
+        everything was about to become one cluster, or no pair was alike in the end. A
+        random start is then given up first, and the classifier starts from k-means on
+        the pretrained embedding, once.
+
+    See Also
+    --------
+    DECDAClustering : Clusters around centres in an autoencoder's embedding.
+    CDCClustering : Deep clustering that keeps correlations, for vectors above all.
+
+    Notes
+    -----
+    Images with values from 0 to 1 (as uint8 counts), some above a half, enter the
+    network as they are; others are brought to that range. The mean of each channel is
+    taken away. Vectors from 0 to 1 whose root mean square is at least a tenth stay as
+    they are; others lose their mean and are divided by one number.
+
+    In training, batch normalisation takes its statistics from the batch. At the end one
+    pass over the clean samples settles them for good, so that a prediction does not
+    depend on what else is predicted with it.
+
+    Fits in threads of one process take turns, for they share PyTorch's random
+    generators; fits in processes do not.
+
+    The paper prints several equations with errors: as they stand, dissimilar pairs
+    would never count, the pair loss would have the wrong sign, and the thresholds would
+    move apart. This is the form that its text describes, that of DAC. It has no code.
+
+    References
+    ----------
+    .. [1] Yu, Liu, Han, Li, Tang, Wu, "Representation learning based on autoencoder and
+       deep adaptive clustering for image clustering", Mathematical Problems in
+       Engineering, 2021.
+    .. [2] Chang, Wang, Meng, Xiang, Pan, "Deep adaptive image clustering", ICCV 2017.
+
+    Examples
+    --------
+    >>> from skdeepcluster import DACAEClustering
+    >>> from skdeepcluster.datasets import load_digits
+    >>> images = load_digits().images[:300]
+    >>> model = DACAEClustering(
+    ...     10, pretrain_epochs=5, threshold_step=0.1, random_state=0
+    ... )
+    >>> model.fit_predict(images).shape
+    (300,)
+    >>> model.transform(images[:2]).shape
+    (2, 256)
+    """
 
     _parameter_constraints: dict = {
         **BaseAutoencoderClustering._parameter_constraints,
