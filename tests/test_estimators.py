@@ -147,7 +147,9 @@ def test_fitted_attributes(estimator, digits, second_phase):
     assert estimator.fit(np.asarray(digits).reshape(-1, 64)).image_shape_ is None
 
 
-@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name not in SECOND_PHASES])
+@pytest.mark.parametrize(
+    "name", [name for name in ESTIMATORS if name not in SECOND_PHASES]
+)
 def test_finetuning_is_counted_and_recorded(estimator, digits):
     history = estimator.fit(digits).history_
     assert estimator.n_iter_ == 6
