@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster import losses
-from skdeepcluster._base import build_autoencoder
+from skdeepcluster._base import build_autoencoder, resolve_augmentation
 from skdeepcluster._device import autocast
 from skdeepcluster._embedded import BaseAutoencoderClustering, find_centers
 from skdeepcluster._training import (
@@ -97,8 +97,8 @@ class DACAEClustering(BaseAutoencoderClustering):
     """Autoencoder and deep adaptive clustering (DAC-AE) [1]_.
 
     A classifier on top of an autoencoder's embedding assigns samples to clusters. Pairs
-    of samples that it finds surely alike, or surely different, teach it to find them more
-    so, while the autoencoder keeps restoring the samples. Two thresholds on the
+    of samples that it finds surely alike, or surely different, teach it to find them
+    more so, while the autoencoder keeps restoring the samples. Two thresholds on the
     similarity decide which pairs these are; they approach each other, until every pair
     counts.
 
@@ -147,7 +147,7 @@ class DACAEClustering(BaseAutoencoderClustering):
             "shift-crop", "shift-crop-flip"}, callable or None, default="auto"
         How samples vary without changing their cluster, see
         :mod:`skdeepcluster.augment`. Pairs are selected among the clean samples, and
-        the network learns on the augmented ones. ``"auto"`` is ``"affine"`` for images
+        the network learns on the augmented ones. ``"auto"`` is ``"dac"`` for images
         and ``"noise"`` for vectors. ``"dac"`` and its relatives are those of DAC's
         code. A callable maps a batch of tensors to one of the same shape.
 
@@ -305,11 +305,11 @@ class DACAEClustering(BaseAutoencoderClustering):
         reconstruction_reduction="mean",
         upper=0.95,
         lower=0.5,
-        threshold_step=0.005,
+        threshold_step=0.015,
         network="auto",
         latent_dim=256,
         image_shape=None,
-        augment=None,
+        augment="auto",
         init="random",
         n_init=20,
         pretrain_epochs="auto",
@@ -317,7 +317,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         pretrain_learning_rate=1e-3,
         pretrain_schedule="one-cycle",
         optimizer="adam",
-        learning_rate=1e-4,
+        learning_rate=1e-3,
         schedule="constant",
         batch_size=128,
         device="auto",
@@ -444,6 +444,13 @@ class DACAEClustering(BaseAutoencoderClustering):
             head = ClusterHead(width, self.n_clusters).float()
             centers = torch.zeros(self.n_clusters, width, dtype=torch.float32)
         return ClassifyingAutoencoder(autoencoder, head, centers).to(X.device)
+
+    def _augmentation(self, X, is_on=True):
+        is_auto = isinstance(self.augment, str) and self.augment == "auto"
+        if is_auto and is_on:
+            name = "dac" if len(X.shape) == 3 else "noise"
+            return resolve_augmentation(name, X.shape)
+        return super()._augmentation(X, is_on)
 
     def _drops_last_batch(self):
         # one sample is no batch to normalise, and makes no pair

@@ -49,13 +49,18 @@ class Spy:
 def watched(monkeypatch):
     """Arguments of every call of the pair loss and of the selection."""
     calls = {"select_pairs": [], "pair_loss": []}
-    for name, seen in calls.items():
 
-        def watch(Z, *args, function=getattr(losses, name), seen=seen):
-            seen.append((Z.detach().clone(), *args))
+    def watch(name):
+        function = getattr(losses, name)
+
+        def watched_function(Z, *args):
+            calls[name].append((Z.detach().clone(), *args))
             return function(Z, *args)
 
-        monkeypatch.setattr(losses, name, watch)
+        monkeypatch.setattr(losses, name, watched_function)
+
+    for name in calls:
+        watch(name)
     return calls
 
 
@@ -125,9 +130,9 @@ def test_from_paper_starts_from_the_paper_and_can_be_overridden():
 
 
 def test_from_paper_names_what_it_knows():
-    with pytest.raises(ValueError, match="expected one of .*'DAC-AE', 'DAC-AE-DA'"):
+    with pytest.raises(ValueError, match=r"expected one of .*'DAC-AE', 'DAC-AE-DA'"):
         DACAEClustering.from_paper("dac")
-    with pytest.raises(ValueError, match="expected one of .*'stl10'"):
+    with pytest.raises(ValueError, match=r"expected one of .*'stl10'"):
         DACAEClustering.from_paper(dataset="mnist")
 
 
