@@ -3,7 +3,8 @@
     python benchmarks/dacae_sweep.py usps --seeds 0
     python benchmarks/dacae_sweep.py mnist-test --only base augment=None init=kmeans
 
-Each fit changes one thing about the base settings below. A fit that is recorded already
+Each fit changes one thing about the base settings below, whose budgets are a third of
+the constructor's. A fit that is recorded already
 is not repeated, unless ``--force``. Labels touch nothing but the scores. Beside the
 final model's there are those by batch normalisation's running statistics, as training
 left them, and by the statistics of shuffled batches of 1,000.
@@ -29,9 +30,9 @@ RESULTS = Path(__file__).parent / "results" / "investigations"
 
 BASE = {
     "augment": "dac",
-    "threshold_step": 0.015,
+    "threshold_step": 0.03,
     "learning_rate": 1e-3,
-    "pretrain_epochs": "auto",
+    "pretrain_epochs": 10,
     "reconstruction_weight": 0.5,
     "clustering_weight": 0.3,
     "init": "random",
@@ -43,18 +44,15 @@ SETTINGS = (
     "augment='affine'",
     "reconstruction_reduction='sum'",
     "reconstruction_weight=0",
-    "reconstruction_weight=0.1 clustering_weight=0.9",
-    "reconstruction_weight=0.5 clustering_weight=0.5",
-    "reconstruction_weight=0.9 clustering_weight=0.1",
+    "init='kmeans'",
     "learning_rate=1e-4",
     "learning_rate=3e-3",
     "pretrain_epochs=0",
-    "pretrain_epochs=10",
-    "pretrain_epochs=100",
-    "init='kmeans'",
+    "pretrain_epochs=30",
+    "threshold_step=0.01",
+    "reconstruction_weight=0.1 clustering_weight=0.9",
+    "reconstruction_weight=0.9 clustering_weight=0.1",
     "init='ensemble'",
-    "threshold_step=0.005",
-    "threshold_step=0.03",
     "schedule='one-cycle'",
 )
 _ROWS_OF_A_BATCH = 1000
