@@ -128,6 +128,36 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
     def _augmentation(self, X, is_on=True):
         return resolve_augmentation(self.augment if is_on else None, X.shape)
 
+    def _keeps_decoding(self):
+        """Whether finetuning teaches the decoder as well."""
+        return False
+
+    def _refit_decoder(self, X):
+        """Let the decoder follow an encoder that was finetuned without it."""
+        n_epochs, n_steps = self._plan_pretraining(len(X))
+        n_steps = min(_DECODER_STEPS, n_epochs * n_steps)
+        if self._keeps_decoding() or self.n_iter_ == 0 or n_steps == 0:
+            return
+        decoder = self.network_.decoder
+        Z = self._embed(X)
+        optimizer = make_optimizer("adam", decoder.parameters(), 1e-3)
+        stream = endless_batches(
+            len(X),
+            self.batch_size,
+            shuffle=True,
+            drop_last=self._drops_last_batch(),
+            device=X.device,
+        )
+        terms = train(
+            lambda rows: {"loss": F.mse_loss(decoder(Z[rows]), X[rows])},
+            islice(stream, n_steps),
+            module=decoder,
+            optimizer=optimizer,
+            scheduler=make_scheduler("one-cycle", optimizer, n_steps),
+            autocast=autocast(self.precision, X.device),
+        )
+        record(self.history_, phase="decoder", **terms)
+
     def _store_results(self, X):
         """Attributes for users, all from the final network."""
         super()._store_results(X)
@@ -263,30 +293,6 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
             smallest_cluster=shares.min().item(),
             **terms,
         )
-
-    def _keeps_decoding(self):
-        """Whether finetuning teaches the decoder as well."""
-        return False
-
-    def _refit_decoder(self, X):
-        """Let the decoder follow an encoder that was finetuned without it."""
-        n_epochs, n_steps = self._plan_pretraining(len(X))
-        n_steps = min(_DECODER_STEPS, n_epochs * n_steps)
-        if self._keeps_decoding() or self.n_iter_ == 0 or n_steps == 0:
-            return
-        decoder = self.network_.decoder
-        Z = self._embed(X)
-        optimizer = make_optimizer("adam", decoder.parameters(), 1e-3)
-        stream = endless_batches(len(X), self.batch_size, shuffle=True, device=X.device)
-        terms = train(
-            lambda rows: {"loss": F.mse_loss(decoder(Z[rows]), X[rows])},
-            islice(stream, n_steps),
-            module=decoder,
-            optimizer=optimizer,
-            scheduler=make_scheduler("one-cycle", optimizer, n_steps),
-            autocast=autocast(self.precision, X.device),
-        )
-        record(self.history_, phase="decoder", **terms)
 
 
 def find_centers(Z, n_clusters, init, *, n_init, random_state):

@@ -5,6 +5,7 @@ import time
 from contextlib import contextmanager, nullcontext
 
 import torch
+from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm.auto import tqdm
 
 # Rows of one prediction pass. It never varies: results of a matrix product depend
@@ -53,10 +54,10 @@ def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
         yield order[start : start + batch_size]
 
 
-def endless_batches(n_rows, batch_size, *, shuffle, device=None):
-    """Yield the batches of one pass after another, for ever."""
+def endless_batches(n_rows, batch_size, **settings):
+    """Yield the :func:`batches` of one pass after another, for ever."""
     while True:
-        yield from batches(n_rows, batch_size, shuffle=shuffle, device=device)
+        yield from batches(n_rows, batch_size, **settings)
 
 
 def auto_steps(n_samples):
@@ -282,6 +283,41 @@ def apply(module, X):
             "learning rate or scale X to a smaller range."
         )
     return outputs
+
+
+@torch.no_grad()
+def settle_statistics(module, function, X, steps):
+    """Give batch normalisation the mean statistics of batches, all weighing the same.
+
+    Those kept in training remember the last batches most, of weights that moved and of
+    whatever the batches were made of.
+
+    Parameters
+    ----------
+    module : Module
+        Holds the layers of batch normalisation; left in training mode.
+
+    function : callable
+        Maps a batch of X through all of these layers.
+
+    X : Samples or Tensor
+        ``X[rows]`` is a batch.
+
+    steps : iterable of LongTensor of shape (n_rows,)
+        One pass over the data.
+    """
+    layers = [layer for layer in module.modules() if isinstance(layer, _BatchNorm)]
+    momenta = [layer.momentum for layer in layers]
+    module.train()
+    try:
+        for layer in layers:
+            layer.reset_running_stats()
+            layer.momentum = None  # all batches weigh the same
+        for rows in steps:
+            function(X[rows])
+    finally:
+        for layer, momentum in zip(layers, momenta, strict=True):
+            layer.momentum = momentum
 
 
 def record(history, **entry):

@@ -8,10 +8,12 @@ import pytest
 import torch
 from scipy import ndimage, stats
 
+from skdeepcluster._base import resolve_augmentation
 from skdeepcluster.augment import (
     gaussian_noise,
     random_affine,
     random_masking,
+    shifted_channels,
     warp_affine,
 )
 
@@ -21,9 +23,11 @@ NOTHING = {"shift": 0.0, "rotation": 0.0}
 EVERYTHING = {"scale": 0.2, "zoom": 0.1, "shear": 0.3, "flip": 0.5}
 AUGMENTATIONS = {
     "affine": partial(random_affine, **EVERYTHING),
+    "channels": shifted_channels,
     "noise": gaussian_noise,
     "masking": random_masking,
 }
+OF_IMAGES = {"affine", "channels"}
 
 
 @pytest.fixture(autouse=True)
@@ -329,7 +333,7 @@ class TestMasking:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_shape_and_kind_stay(name, dtype):
     X = torch.rand(7, 2, 6, 9, dtype=dtype)
-    X = X if name == "affine" else X.view(7, -1)
+    X = X if name in OF_IMAGES else X.view(7, -1)
     output = AUGMENTATIONS[name](X)
     assert output.shape == X.shape
     assert output.dtype == dtype
@@ -339,7 +343,7 @@ def test_shape_and_kind_stay(name, dtype):
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_input_is_not_modified(name):
     X = torch.rand(7, 2, 6, 9)
-    X = X if name == "affine" else X.view(7, -1)
+    X = X if name in OF_IMAGES else X.view(7, -1)
     before = X.clone()
     output = AUGMENTATIONS[name](X)
     output.zero_()  # nor is its memory shared
@@ -349,7 +353,104 @@ def test_input_is_not_modified(name):
 @pytest.mark.parametrize("name", AUGMENTATIONS)
 def test_seed_decides(name):
     X = torch.rand(7, 2, 6, 9)
-    X = X if name == "affine" else X.view(7, -1)
+    X = X if name in OF_IMAGES else X.view(7, -1)
     augment = AUGMENTATIONS[name]
     assert torch.equal(seeded_draw(augment, X, 1), seeded_draw(augment, X, 1))
     assert not torch.equal(seeded_draw(augment, X, 1), seeded_draw(augment, X, 2))
+
+
+class TestShiftedChannels:
+    """The augmentations of DAC's code, beside SciPy and a naive rewriting."""
+
+    UNMOVED = {"shift": 0.0, "rotation": 0.0, "scale": 0.0}
+
+    def test_pixels_move_whole(self):
+        images = torch.rand(50, 3, 16, 16)
+        moved = shifted_channels(images, channel_shift=0.0, factor=1.0)
+        assert not torch.equal(moved, images)
+        for before, after in zip(images, moved, strict=True):
+            for channel in range(3):
+                assert set(after[channel].flatten().tolist()) <= set(
+                    before[channel].flatten().tolist()
+                )
+
+    @pytest.mark.parametrize("size", [(28, 28), (16, 21)])
+    def test_the_same_pixels_as_scipy_moves(self, size):
+        """Keras moved its images by SciPy: order 0, the border's values beyond it."""
+        image = torch.rand(1, 1, *size, dtype=torch.float64)
+        angle, (zoom_y, zoom_x), shift = math.radians(8.3), (0.96, 1.04), (1.7, -2.2)
+        cos, sin = math.cos(angle), math.sin(angle)
+        matrix = np.array([[cos, -sin], [sin, cos]]) @ np.diag([zoom_y, zoom_x])
+        center = (np.array(size) - 1) / 2
+        expected = ndimage.affine_transform(
+            image[0, 0].numpy(),
+            matrix,
+            offset=matrix @ (np.array(shift) - center) + center,
+            order=0,
+            mode="nearest",
+        )
+        warped = warp_affine(
+            image,
+            torch.from_numpy(matrix)[None],
+            torch.tensor([shift], dtype=torch.float64),
+            interpolation="nearest",
+        )
+        np.testing.assert_array_equal(warped[0, 0], expected)
+
+    def test_channels_shift_by_one_number_each(self):
+        images = torch.rand(200, 3, 5, 5, dtype=torch.float64) * 0.5 + 0.25
+        images[:, :, 0, 0], images[:, :, 4, 4] = 0.0, 1.0  # so that nothing is clipped
+        shifted = shifted_channels(images, **self.UNMOVED, factor=1.0)
+        shifts = (shifted - images)[:, :, 1:4].flatten(2)
+        assert_close(shifts.std(dim=2), 0, atol=1e-12)
+        assert_uniform(shifts[:, :, 0].flatten().numpy(), -0.05, 0.05)
+
+    @pytest.mark.parametrize(("channel_shift", "factor"), [(0.3, 0.95), (0.0, 0.5)])
+    def test_naive_rewriting(self, channel_shift, factor):
+        images = torch.rand(20, 2, 4, 4, dtype=torch.float64)
+        settings = {"channel_shift": channel_shift, "factor": factor}
+        actual = seeded_draw(
+            partial(shifted_channels, **self.UNMOVED, **settings), images
+        )
+        unclipped = actual / factor
+        for before, after in zip(images, unclipped, strict=True):
+            low, high = before.min().item(), before.max().item()
+            for c in range(2):
+                inside = (after[c] > low + 1e-9) & (after[c] < high - 1e-9)
+                shift = (after[c] - before[c])[inside].mean().item()
+                assert abs(shift) <= channel_shift + 1e-9
+                expected = [
+                    min(max(pixel + shift, low), high)
+                    for pixel in before[c].flatten().tolist()
+                ]
+                assert_close(after[c].flatten(), expected, atol=1e-9)
+
+    def test_settings_by_name(self):
+        """What the estimators' names stand for, from DAC's code."""
+        common = {"interpolation": "nearest", "zoom": 0.0, "shear": 0.0}
+        small = {"rotation": 10.0, "shift": 0.1, "scale": 0.05}
+        large = {"rotation": 20.0, "shift": 0.18, "scale": 0.15}
+        expected = {
+            "dac": ({**small, "flip": 0.0}, 0.05, 0.975),
+            "dac-flip": ({**small, "flip": 0.5}, 0.05, 0.975),
+            "dac-strong": ({**large, "flip": 0.5}, 0.1, 0.95),
+        }
+        images = torch.rand(30, 3, 32, 32)
+        for name, (affine, channel_shift, factor) in expected.items():
+            named = seeded_draw(resolve_augmentation(name, (3, 32, 32)), images)
+            written_out = partial(
+                shifted_channels,
+                **common,
+                **affine,
+                channel_shift=channel_shift,
+                factor=factor,
+            )
+            assert torch.equal(named, seeded_draw(written_out, images))
+
+    def test_dtype_stays_whatever_the_default_is(self):
+        torch.set_default_dtype(torch.float64)
+        try:
+            images = torch.rand(3, 1, 8, 8, dtype=torch.float32)
+            assert shifted_channels(images).dtype == torch.float32
+        finally:
+            torch.set_default_dtype(torch.float32)

@@ -13,7 +13,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
-from skdeepcluster import CDCClustering, DECDAClustering, ITECClustering
+from skdeepcluster import (
+    CDCClustering,
+    DACAEClustering,
+    DECDAClustering,
+    ITECClustering,
+)
 from skdeepcluster._base import build_autoencoder
 from skdeepcluster.metrics import accuracy_scorer
 
@@ -22,6 +27,9 @@ SMALL = {"n_init": 2, "batch_size": 64, "random_state": 0}
 DECDA = DECDAClustering(4, **QUICK, **SMALL, init="kmeans")
 CDC = CDCClustering(4, **QUICK, **SMALL)
 ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
+DACAE = DACAEClustering(
+    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, **SMALL
+)
 
 # A new estimator joins here, quick and with a random_state.
 ESTIMATORS = {
@@ -31,11 +39,13 @@ ESTIMATORS = {
     "cdc": CDC,
     "cdc split": clone(CDC).set_params(update="split", normalization="global"),
     "itec": ITEC,
+    "dacae": DACAE,
+    "dac": clone(DACAE).set_params(reconstruction_weight=0, init="kmeans"),
 }
 # Widths of embeddings other than latent_dim=10.
-WIDTHS = {"itec": 20}
-# The phase of training that comes after pretraining, if any does.
-SECOND_PHASES = {"itec": "topology"}
+WIDTHS = {"itec": 20, "dacae": 20, "dac": 20}
+# The phase of training that comes after pretraining, if it is no finetuning.
+SECOND_PHASES = {"itec": "topology", "dacae": "pairs", "dac": "pairs"}
 
 
 @pytest.fixture(params=ESTIMATORS)
@@ -137,7 +147,9 @@ def test_fitted_attributes(estimator, digits, second_phase):
     assert estimator.fit(np.asarray(digits).reshape(-1, 64)).image_shape_ is None
 
 
-@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "itec"])
+@pytest.mark.parametrize(
+    "name", [name for name in ESTIMATORS if name not in SECOND_PHASES]
+)
 def test_finetuning_is_counted_and_recorded(estimator, digits):
     history = estimator.fit(digits).history_
     assert estimator.n_iter_ == 6

@@ -5,6 +5,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from skdeepcluster import (
     CDCClustering,
+    DACAEClustering,
     DECDAClustering,
     EnsembleClustering,
     ITECClustering,
@@ -30,6 +31,11 @@ CONFIGURATIONS = [
     ITECClustering(combine="add", scale_blocks=True, pretrain_epochs=2, batch_size=7),
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
+    DACAEClustering(),
+    DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="kmeans", n_init=1),
+    DACAEClustering(
+        pretrain_epochs=0, threshold_step=0.2, reconstruction_weight=0, batch_size=7
+    ),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),

@@ -19,6 +19,7 @@ from skdeepcluster._training import (
     make_scheduler,
     progress_bar,
     record,
+    settle_statistics,
     train,
 )
 from skdeepcluster.networks import ConvolutionalAutoencoder, DenseAutoencoder
@@ -608,3 +609,46 @@ def test_context_may_be_left_out():
     for context in (None, nullcontext()):
         terms = train(loss, [torch.arange(1)], **trained, autocast=context)
         assert terms["loss"] == 1
+
+
+class TestSettleStatistics:
+    X = torch.arange(24.0).view(8, 3) ** 2
+
+    def settle(self, module, steps, function=None):
+        settle_statistics(module, function or module, self.X, steps)
+        return module
+
+    def test_means_of_all_batches_weigh_the_same(self):
+        norm = nn.BatchNorm1d(3)
+        norm(self.X * 100)  # leaves its trace, which shall go
+        self.settle(norm, batches(8, 4, shuffle=False))
+        halves = self.X.view(2, 4, 3)
+        torch.testing.assert_close(norm.running_mean, halves.mean(dim=1).mean(dim=0))
+        torch.testing.assert_close(norm.running_var, halves.var(dim=1).mean(dim=0))
+        assert norm.momentum == 0.1
+
+    def test_layers_see_what_those_before_them_normalised(self):
+        module = nn.Sequential(nn.BatchNorm1d(3), nn.BatchNorm1d(3))
+        self.settle(module, batches(8, 8, shuffle=False))
+        torch.testing.assert_close(module[1].running_mean, torch.zeros(3))
+
+    def test_nothing_is_learned(self):
+        module = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+        before = [w.clone() for w in module.parameters()]
+        self.settle(module, batches(8, 4, shuffle=True))
+        for weight, other in zip(module.parameters(), before, strict=True):
+            assert torch.equal(weight, other)
+            assert weight.grad is None
+
+    def test_momentum_is_put_back_after_ctrl_c(self):
+        norm = nn.BatchNorm1d(3, momentum=0.3)
+
+        def interrupt(x):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            self.settle(norm, batches(8, 4, shuffle=False), interrupt)
+        assert norm.momentum == 0.3
+
+    def test_a_module_without_such_layers(self):
+        self.settle(nn.Linear(3, 3), batches(8, 4, shuffle=False))

@@ -45,6 +45,8 @@ def shifted_channels(
     images = random_affine(images, **settings)
     lowest = images.amin(dim=(1, 2, 3), keepdim=True)
     highest = images.amax(dim=(1, 2, 3), keepdim=True)
-    uniform = torch.rand(*images.shape[:2], 1, 1, device=images.device)
+    uniform = torch.rand(
+        *images.shape[:2], 1, 1, dtype=images.dtype, device=images.device
+    )
     shifts = (2 * uniform - 1) * channel_shift
     return (images + shifts).clamp(lowest, highest) * factor

@@ -37,6 +37,10 @@ class NormalizedConvolutionalAutoencoder(Autoencoder):
         Width of the embedding: the values of the last feature maps, so a multiple of
         the number of their pixels, which is 1, 2 or 4.
 
+    means : Tensor of shape (n_channels,), default=None
+        Mean of each channel of the images, which the encoder takes away and the
+        decoder adds again; with None, zeros. Padding then has the mean's colour.
+
     Raises
     ------
     ValueError
@@ -53,8 +57,14 @@ class NormalizedConvolutionalAutoencoder(Autoencoder):
        clustering for image clustering", Mathematical Problems in Engineering, 2021.
     """
 
-    def __init__(self, input_shape: tuple[int, int, int], latent_dim: int = 256):
+    def __init__(
+        self,
+        input_shape: tuple[int, int, int],
+        latent_dim: int = 256,
+        means: Tensor | None = None,
+    ):
         n_channels, *size = input_shape
+        means = torch.zeros(n_channels) if means is None else means
         layers, sizes = _plan_layers(size)
         n_pixels = prod(sizes[-1])
         if latent_dim % n_pixels:
@@ -82,13 +92,24 @@ class NormalizedConvolutionalAutoencoder(Autoencoder):
             after = [] if i == 0 else [nn.BatchNorm2d(n_in), nn.ReLU()]
             decoder = [up, *after, *decoder]
         super().__init__(
-            encoder=nn.Sequential(*encoder, nn.Flatten()),
+            encoder=nn.Sequential(_Shift(-means), *encoder, nn.Flatten()),
             decoder=nn.Sequential(
-                nn.Unflatten(1, (channels[-1], *sizes[-1])), *decoder
+                nn.Unflatten(1, (channels[-1], *sizes[-1])), *decoder, _Shift(means)
             ),
         )
         self.apply(_initialize_he)
         self.to(memory_format=torch.channels_last)
+
+
+class _Shift(nn.Module):
+    """Adds a number to each channel."""
+
+    def __init__(self, shifts):
+        super().__init__()
+        self.register_buffer("shifts", shifts.clone())
+
+    def forward(self, x):
+        return x + self.shifts[:, None, None]
 
 
 def _is_large(size):
@@ -255,7 +276,7 @@ class ClassifyingAutoencoder(Autoencoder):
 
     def sort_clusters(self, order: Tensor) -> None:
         """Number the clusters anew: the one at ``order[i]`` becomes number i."""
-        linear, norm, _ = self.head[-3:]
+        linear, norm = self.head[-3], self.head[-2]
         with torch.no_grad():
             for values in (
                 linear.weight,
