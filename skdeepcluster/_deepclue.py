@@ -451,6 +451,10 @@ class DeepCluEClustering(BaseDeepClustering):
         names = self.layers
         if isinstance(names, str):
             names = default_layers(network, first)
+        elif len(names) == 0:
+            raise ValueError(
+                "Got layers=[]; expected 'paper' or names of one or more layers."
+            )
         reader = LayerReader(network, names)
         apply(reader, first)
         return reader

@@ -215,8 +215,9 @@ def find_stages(network, x):
 
     These are the modules that are directly in it, or in lists and other containers
     that are not called themselves; if there are fewer than three, those in them. What
-    has no parameters, as activations, belongs to the module before. If the network
-    goes on after the last one, its own output comes last, by the name of ``""``.
+    has no parameters and returns as many values as the module before, as activations
+    do, belongs to it. If the network goes on after the last one, its own output comes
+    last, by the name of ``""``.
 
     Parameters
     ----------
@@ -235,20 +236,23 @@ def find_stages(network, x):
     names = [name for name, _ in network.named_modules() if name]
     with _recording(network, names) as outputs:
         result = network(x)
-    called = [name for name in outputs if _is_tensor_of_rows(outputs[name], len(x))]
+    called = {
+        name: output.flatten(1)
+        for name, output in outputs.items()
+        if _is_tensor_of_rows(output, len(x))
+    }
     modules = dict(network.named_modules())
     stages = _stages_in("", called, modules)
     if len(stages) < _FEWEST_STAGES:
-        stages = [
-            inner for name in stages for inner in _stages_of(name, called, modules)
-        ]
-    if not stages or not torch.equal(outputs[stages[-1]], result):
+        inner = (_stages_of(name, called, modules) for name in stages)
+        stages = [name for names in inner for name in names]
+    if not stages or not torch.equal(called[stages[-1]], result.flatten(1)):
         stages.append("")
     return stages
 
 
 def _stages_of(name, called, modules):
-    """Stages in a module, or itself if there are none that end as it does."""
+    """Stages in a module, or itself if there are none."""
     inner = _stages_in(name + ".", called, modules)
     return inner if len(inner) > 1 else [name]
 
@@ -265,8 +269,10 @@ def _stages_in(prefix, called, modules):
     for name in outermost:
         if any(True for _ in modules[name].parameters()):
             stages.append(name)
-        elif stages:
+        elif stages and called[stages[-1]].shape == called[name].shape:
             stages[-1] = name
+        elif stages:
+            stages.append(name)
     return stages
 
 

@@ -6,6 +6,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from skdeepcluster import (
     CDCClustering,
     DECDAClustering,
+    DeepCluEClustering,
     EnsembleClustering,
     ITECClustering,
     UltraScalableSpectralClustering,
@@ -30,6 +31,9 @@ CONFIGURATIONS = [
     ITECClustering(combine="add", scale_blocks=True, pretrain_epochs=2, batch_size=7),
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
+    DeepCluEClustering(),
+    DeepCluEClustering(epochs=2, n_base_clusterings=1, batch_size=7, max_layer_dim=3),
+    DeepCluEClustering(epochs=20, consensus=False, augment="noise"),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),
