@@ -36,7 +36,7 @@ from skdeepcluster.networks import ConvolutionalAutoencoder, DenseAutoencoder
 _AUGMENTATIONS = {
     "affine": augment.random_affine,
     "contrastive": augment.contrastive_view,
-    "contrastive-noflip": partial(augment.contrastive_view, flip=0.0),
+    "contrastive-gentle": partial(augment.contrastive_view, scale=(0.4, 1.0), flip=0.0),
     "contrastive-strong": partial(augment.contrastive_view, strength=1.0, blur=0.5),
     "dac": augment.shifted_channels,
     "dac-flip": partial(augment.shifted_channels, flip=0.5),
@@ -392,7 +392,7 @@ def resolve_augmentation(name, input_shape):
 
     Parameters
     ----------
-    name : {"auto", "affine", "contrastive", "contrastive-noflip", \
+    name : {"auto", "affine", "contrastive", "contrastive-gentle", \
             "contrastive-strong", "dac", "dac-flip", "dac-strong", "masking", "noise", \
             "shift-crop", "shift-crop-flip"}, callable or None
         ``"auto"`` is ``"affine"`` for images and ``"noise"`` for vectors, which

@@ -158,6 +158,7 @@ def _find_projection(layer, X, width, n_components, random_state):
         svd_solver="randomized",
         n_oversamples=_OVERSAMPLES,
         iterated_power=_ITERATIONS,
+        power_iteration_normalizer="QR",  # what array API dispatch has as well
         random_state=random_state,
     )
     # a layer of constants has no variance to explain

@@ -107,6 +107,21 @@ class TestTraining:
         assert len(batches) == 2 * model.n_iter_
         assert torch.equal(batches[0], batches[1])
 
+    @pytest.mark.parametrize(
+        ("n_samples", "n_steps"), [(300, 450), (1000, 1500), (10_000, 2000)]
+    )
+    def test_automatic_number_of_steps(self, n_samples, n_steps, monkeypatch):
+        counts = []
+        monkeypatch.setattr(
+            _deepclue,
+            "train_epochs",
+            lambda loss, passes, n_epochs, **rest: counts.append(n_epochs),
+        )
+        X = np.random.default_rng(0).normal(size=(n_samples, 3))
+        DeepCluEClustering(2, consensus=False, random_state=0).fit(X)
+        steps_an_epoch = max(1, n_samples // 256)
+        assert 0 <= counts[0] * steps_an_epoch - n_steps < steps_an_epoch
+
     def test_it_learns(self, model, digits):
         history = model.set_params(epochs=15, consensus=False).fit(digits).history_
         assert history["instance"][-1] < history["instance"][0] - 0.2
@@ -121,7 +136,7 @@ class TestTraining:
     @pytest.mark.parametrize(
         ("shape", "name"),
         [
-            ((1, 28, 28), "contrastive-noflip"),
+            ((1, 28, 28), "contrastive-gentle"),
             ((3, 64, 64), "contrastive"),
             ((3, 64, 65), "contrastive-strong"),
         ],

@@ -33,7 +33,7 @@ CONFIGURATIONS = [
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
     DeepCluEClustering(),
     DeepCluEClustering(epochs=2, n_base_clusterings=1, batch_size=7, max_layer_dim=3),
-    DeepCluEClustering(epochs=20, consensus=False, augment="noise"),
+    DeepCluEClustering(epochs=30, consensus=False, augment="noise"),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),
