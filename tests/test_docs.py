@@ -12,6 +12,7 @@ PAGES = [
     "README.md",
     "docs/quick_tour.md",
     "docs/user_guide/cdc.md",
+    "docs/user_guide/deepclue.md",
     "docs/user_guide/ensemble.md",
     "docs/user_guide/itec.md",
     "docs/user_guide/uspec.md",
