@@ -3,16 +3,20 @@
 from skdeepcluster._cdc import CDCClustering
 from skdeepcluster._dacae import DACAEClustering
 from skdeepcluster._decda import DECDAClustering
+from skdeepcluster._deepclue import DeepCluEClustering
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._itec import ITECClustering
+from skdeepcluster._layers import layer_features
 from skdeepcluster._uspec import UltraScalableSpectralClustering
 
 __all__ = [
     "CDCClustering",
     "DACAEClustering",
     "DECDAClustering",
+    "DeepCluEClustering",
     "EnsembleClustering",
     "ITECClustering",
     "UltraScalableSpectralClustering",
+    "layer_features",
 ]
 __version__ = "0.1.0"

@@ -35,6 +35,9 @@ from skdeepcluster.networks import ConvolutionalAutoencoder, DenseAutoencoder
 
 _AUGMENTATIONS = {
     "affine": augment.random_affine,
+    "contrastive": augment.contrastive_view,
+    "contrastive-gentle": partial(augment.contrastive_view, scale=(0.4, 1.0), flip=0.0),
+    "contrastive-strong": partial(augment.contrastive_view, strength=1.0, blur=0.5),
     "dac": augment.shifted_channels,
     "dac-flip": partial(augment.shifted_channels, flip=0.5),
     "dac-strong": partial(
@@ -395,7 +398,8 @@ def resolve_augmentation(name, input_shape):
 
     Parameters
     ----------
-    name : {"auto", "affine", "dac", "dac-flip", "dac-strong", "masking", "noise", \
+    name : {"auto", "affine", "contrastive", "contrastive-gentle", \
+            "contrastive-strong", "dac", "dac-flip", "dac-strong", "masking", "noise", \
             "shift-crop", "shift-crop-flip"}, callable or None
         ``"auto"`` is ``"affine"`` for images and ``"noise"`` for vectors, which
         ``"masking"`` suits as well.

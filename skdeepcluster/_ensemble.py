@@ -6,7 +6,7 @@ from numbers import Integral
 import numpy as np
 from joblib import Parallel, delayed
 from sklearn.base import _fit_context, clone
-from sklearn.utils import check_random_state
+from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skdeepcluster._base import check_enough_distinct, restored_on_error
@@ -34,13 +34,16 @@ class EnsembleClustering(BaseTransferCut):
     :func:`~skdeepcluster.consensus.cluster_weights`, and links the samples in it. The
     transfer cut of this bipartite graph of samples and base clusters is the result.
 
+    What describes samples may come in parts, such as the layers of a network
+    (:func:`layer_features`): base clusterings then take these in turn.
+
     Parameters
     ----------
     n_clusters : int, default=8
         Number of clusters of the result.
 
     n_base : int, default=30
-        Number of base clusterings that ``fit`` makes.
+        Number of base clusterings that ``fit`` makes, of all parts together.
 
     base_clusters : "auto" or (int, int), default="auto"
         Least and largest number of clusters of a base clustering, which is drawn
@@ -92,8 +95,11 @@ class EnsembleClustering(BaseTransferCut):
     estimators_ : list of estimators
         The fitted base clusterers; empty after ``fit_labels``.
 
+    part_widths_ : dict of str to int, or None
+        Number of features in each part; None if X was a single array.
+
     n_features_in_ : int
-        Number of features. Not after ``fit_labels``.
+        Number of features, of all parts together. Not after ``fit_labels``.
 
     feature_names_in_ : ndarray of shape (n_features,)
         Names of the features, if X had names that are all strings.
@@ -158,8 +164,9 @@ class EnsembleClustering(BaseTransferCut):
 
         Parameters
         ----------
-        X : array-like of shape (n_samples, n_features)
-            Samples.
+        X : array-like of shape (n_samples, n_features), or dict of them
+            Samples; or parts of what is known of each, by names. ``predict`` and the
+            others then take the same parts.
 
         y : None
             Ignored.
@@ -177,11 +184,12 @@ class EnsembleClustering(BaseTransferCut):
         """
         del y
         with restored_on_error(self):
-            X = self._check_X(X, reset=True)
-            check_enough_distinct(X, self.n_clusters)
+            parts = self._check_X(X, reset=True)
+            for part in parts:
+                check_enough_distinct(part, self.n_clusters)
             random_state = check_random_state(self.random_state)
-            self.estimators_, labelings = self._fit_bases(X, random_state)
-            self._fuse(labelings, X.dtype, random_state)
+            self.estimators_, labelings = self._fit_bases(parts, random_state)
+            self._fuse(labelings, _common_dtype(parts), random_state)
         return self
 
     @_fit_context(prefer_skip_nested_validation=False)
@@ -209,37 +217,69 @@ class EnsembleClustering(BaseTransferCut):
             as it was.
         """
         with restored_on_error(self):
-            for name in ("n_features_in_", "feature_names_in_"):
+            for name in ("n_features_in_", "feature_names_in_", "part_widths_"):
                 vars(self).pop(name, None)
             self.estimators_ = []
             random_state = check_random_state(self.random_state)
             self._fuse(labelings, np.float64, random_state)
         return self
 
-    def _fit_bases(self, X, random_state):
+    def _check_X(self, X, *, reset):
+        """List of the parts of X, which are one unless X is a dict."""
+        if not reset and not hasattr(self, "part_widths_"):
+            raise ValueError(
+                "This ensemble was made by fit_labels, which knows no clusterers; call "
+                "fit(X) to predict for new samples."
+            )
+        if not isinstance(X, dict) and (reset or self.part_widths_ is None):
+            if reset:
+                self.part_widths_ = None
+            return [super()._check_X(X, reset=reset)]
+        parts = _check_parts(X, self)
+        widths = {name: part.shape[1] for name, part in parts.items()}
+        if reset:
+            self.part_widths_ = widths
+            self.n_features_in_ = sum(widths.values())
+            vars(self).pop("feature_names_in_", None)
+        elif widths != self.part_widths_:
+            raise ValueError(
+                f"Got parts of these widths: {widths}; expected those of fit: "
+                f"{self.part_widths_}."
+            )
+        return list(parts.values())
+
+    def _fit_bases(self, parts, random_state):
         """Fitted base clusterers and their labels of X."""
         base = self.base
         if base is None:
             base = UltraScalableSpectralClustering(**_BASE_RUNS)
-        low, high = self._base_range(X, base)
+        low, high = self._base_range(parts, base)
         # drawn before anything runs: it does not matter what runs when
         numbers = random_state.randint(low, high + 1, size=self.n_base).tolist()
         seeds = random_state.randint(2**31 - 1, size=self.n_base).tolist()
         # here for threads, which share the limit; in the tasks for other processes
         with one_thread():
             results = Parallel(n_jobs=self.n_jobs)(
-                delayed(_fit_base)(base, X, n_clusters, seed)
-                for n_clusters, seed in zip(numbers, seeds, strict=True)
+                delayed(_fit_base)(base, part, n_clusters, seed)
+                for part, n_clusters, seed in zip(
+                    self._deal(parts), numbers, seeds, strict=True
+                )
             )
         estimators, labelings = zip(*results, strict=True)
         return list(estimators), labelings
 
-    def _base_range(self, X, base):
+    def _deal(self, parts):
+        """The part that each of the base clusterings is made of."""
+        return [parts[i % len(parts)] for i in range(self.n_base)]
+
+    def _base_range(self, parts, base):
         """Least and largest number of clusters of the base clusterings."""
         if self.base_clusters == "auto":
-            high = min(isqrt(len(X)), getattr(base, "n_representatives", len(X)))
+            n_samples = len(parts[0])
+            high = min(isqrt(n_samples), getattr(base, "n_representatives", n_samples))
             high = max(self.n_clusters, high)
-            return self.n_clusters, min(high, _count_distinct(X, high))
+            n_distinct = min(_count_distinct(part, high) for part in parts)
+            return self.n_clusters, min(high, n_distinct)
         is_range = (
             len(self.base_clusters) == 2
             and all(isinstance(number, Integral) for number in self.base_clusters)
@@ -264,12 +304,7 @@ class EnsembleClustering(BaseTransferCut):
         B = bipartite_graph(self._classes, self.base_labels_, self.cluster_weights_)
         self.embedding_ = self._cut(B, random_state=random_state, **_FINAL_RUNS)
 
-    def _links(self, X):
-        if not self.estimators_:
-            raise ValueError(
-                "This ensemble was made by fit_labels, which knows no clusterers; call "
-                "fit(X) to predict for new samples."
-            )
+    def _links(self, parts):
         if not hasattr(self.estimators_[0], "predict"):
             raise ValueError(
                 f"Got base={self.base!r}, which has no predict; choose a base that has "
@@ -277,11 +312,15 @@ class EnsembleClustering(BaseTransferCut):
             )
         with one_thread():  # as in fit: the same digits
             labelings = Parallel(n_jobs=self.n_jobs, require="sharedmem")(
-                delayed(_predict)(estimator, X) for estimator in self.estimators_
+                delayed(_predict)(estimator, part)
+                for estimator, part in zip(
+                    self.estimators_, self._deal(parts), strict=True
+                )
             )
         codes = list(map(encode_known, labelings, self._classes))
+        dtype = _common_dtype(parts)
         return bipartite_graph(
-            self._classes, codes, self.cluster_weights_.astype(X.dtype)
+            self._classes, codes, self.cluster_weights_.astype(dtype)
         )
 
 
@@ -313,6 +352,31 @@ def _settings(base, n_clusters, seed):
         settings["n_components"] = n_clusters
     seeds = {name: seed for name in names if name.split("__")[-1] == "random_state"}
     return {**settings, **seeds}
+
+
+def _check_parts(X, estimator):
+    """Parts of samples as arrays of floating-point rows, by name."""
+    if not isinstance(X, dict) or not X:
+        raise ValueError(
+            f"Got X of type {type(X).__name__}; expected a dict of arrays, not empty, "
+            "as fit was given one."
+        )
+    parts = {
+        name: check_array(
+            part, dtype=[np.float64, np.float32], order="C", estimator=estimator
+        )
+        for name, part in X.items()
+    }
+    sizes = {len(part) for part in parts.values()}
+    if len(sizes) > 1:
+        raise ValueError(
+            f"Got parts of {sorted(sizes)} rows; expected a row for each sample in all."
+        )
+    return parts
+
+
+def _common_dtype(parts):
+    return np.result_type(*(part.dtype for part in parts))
 
 
 def _count_distinct(X, limit):

@@ -60,12 +60,14 @@ def endless_batches(n_rows, batch_size, **settings):
         yield from batches(n_rows, batch_size, **settings)
 
 
-def auto_steps(n_samples):
+def auto_steps(n_samples, most=_AUTO_STEPS):
     """Number of steps that "auto" budgets amount to."""
-    return min(_AUTO_STEPS, math.ceil(_AUTO_STEPS_PER_SAMPLE * n_samples))
+    return min(most, math.ceil(_AUTO_STEPS_PER_SAMPLE * n_samples))
 
 
-def count_epochs(n_epochs, n_samples, batch_size, *, drop_last=False):
+def count_epochs(
+    n_epochs, n_samples, batch_size, *, drop_last=False, most_steps=_AUTO_STEPS
+):
     """Number of epochs, and of steps in each of them.
 
     Parameters
@@ -78,6 +80,9 @@ def count_epochs(n_epochs, n_samples, batch_size, *, drop_last=False):
     drop_last : bool, default=False
         As for :func:`batches`.
 
+    most_steps : int, default=3000
+        Of ``"auto"``, but for those of a last epoch.
+
     Returns
     -------
     n_epochs, n_steps : int
@@ -85,7 +90,7 @@ def count_epochs(n_epochs, n_samples, batch_size, *, drop_last=False):
     n_steps = n_samples / batch_size
     n_steps = max(1, int(n_steps)) if drop_last else math.ceil(n_steps)
     if n_epochs == "auto":
-        n_epochs = math.ceil(auto_steps(n_samples) / n_steps)
+        n_epochs = math.ceil(auto_steps(n_samples, most_steps) / n_steps)
     return n_epochs, n_steps
 
 

@@ -21,6 +21,7 @@ LEVELS = {
     "_viewgraph": 6,
     "_embedded": 5,
     "_ensemble": 4,  # of U-SPEC by default; may initialise deep methods
+    "_layers": 3,
     "_uspec": 3,
     "_base": 2,
     "_cut": 2,

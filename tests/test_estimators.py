@@ -17,6 +17,7 @@ from skdeepcluster import (
     CDCClustering,
     DACAEClustering,
     DECDAClustering,
+    DeepCluEClustering,
     ITECClustering,
 )
 from skdeepcluster._base import build_autoencoder
@@ -30,6 +31,9 @@ ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
 DACAE = DACAEClustering(
     4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, **SMALL
 )
+DEEPCLUE = DeepCluEClustering(
+    4, epochs=3, n_base_clusterings=1, max_layer_dim=20, batch_size=64, random_state=0
+)
 
 # A new estimator joins here, quick and with a random_state.
 ESTIMATORS = {
@@ -41,11 +45,24 @@ ESTIMATORS = {
     "itec": ITEC,
     "dacae": DACAE,
     "dac": clone(DACAE).set_params(reconstruction_weight=0, init="kmeans"),
+    "deepclue": DEEPCLUE,
+    "contrastive": clone(DEEPCLUE).set_params(consensus=False),
 }
+# Those without an autoencoder: they decode nothing and have a single phase.
+CONTRASTIVE = ("deepclue", "contrastive")
 # Widths of embeddings other than latent_dim=10.
-WIDTHS = {"itec": 20, "dacae": 20, "dac": 20}
+WIDTHS = {"itec": 20, "dacae": 20, "dac": 20, **dict.fromkeys(CONTRASTIVE, 128)}
 # The phase of training that comes after pretraining, if it is no finetuning.
-SECOND_PHASES = {"itec": "topology", "dacae": "pairs", "dac": "pairs"}
+SECOND_PHASES = {
+    "itec": "topology",
+    "dacae": "pairs",
+    "dac": "pairs",
+    **dict.fromkeys(CONTRASTIVE, "contrastive"),
+}
+
+decoding = pytest.mark.parametrize(
+    "name", [name for name in ESTIMATORS if name not in CONTRASTIVE]
+)
 
 
 @pytest.fixture(params=ESTIMATORS)
@@ -119,6 +136,7 @@ def test_predictions_do_not_depend_on_company_or_order(estimator, digits):
         np.testing.assert_array_equal(method(digits[40:103]), whole[40:103])
 
 
+@decoding
 def test_centers_and_inverse_transform(estimator, digits, width):
     estimator.fit(digits)
     assert estimator.cluster_centers_.shape == (4, width)
@@ -132,7 +150,7 @@ def test_centers_and_inverse_transform(estimator, digits, width):
     )
 
 
-def test_fitted_attributes(estimator, digits, second_phase):
+def test_fitted_attributes(estimator, digits, name, second_phase):
     estimator.fit(digits)
     assert estimator.n_features_in_ == 64
     assert estimator.image_shape_ == (8, 8)
@@ -141,8 +159,11 @@ def test_fitted_attributes(estimator, digits, second_phase):
     history = estimator.history_
     assert {len(values) for values in history.values()} == {len(history["phase"])}
     assert {"phase", "loss", "seconds"} <= set(history)
-    assert history["phase"].count("pretrain") == estimator.pretrain_epochs
-    assert second_phase in history["phase"]
+    if name in CONTRASTIVE:
+        assert history["phase"] == ["contrastive"] * estimator.epochs
+    else:
+        assert history["phase"].count("pretrain") == estimator.pretrain_epochs
+        assert second_phase in history["phase"]
     assert np.isfinite(history["loss"]).all()
     assert estimator.fit(np.asarray(digits).reshape(-1, 64)).image_shape_ is None
 
@@ -268,6 +289,11 @@ def test_color_images(estimator, digits):
     estimator.fit(X)
     assert estimator.image_shape_ == (8, 8, 3)
     np.testing.assert_array_equal(estimator.predict(X), estimator.labels_)
+
+
+@decoding
+def test_color_images_are_decoded(estimator, digits):
+    estimator.fit(np.stack([digits, 1 - digits, digits[:, ::-1]], axis=3))
     assert estimator.inverse_transform(estimator.cluster_centers_).shape == (4, 8, 8, 3)
 
 
@@ -347,11 +373,13 @@ def test_sizes(estimator, n_samples, n_features):
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 5), (3, 2), (7, 7), (28, 28)])
-def test_image_sizes(estimator, size):
+def test_image_sizes(estimator, name, size):
     X = np.random.default_rng(1).random((20, *size))
     estimator.fit(X)
     np.testing.assert_array_equal(estimator.predict(X), estimator.labels_)
-    assert estimator.inverse_transform(estimator.cluster_centers_).shape == (4, *size)
+    if name not in CONTRASTIVE:
+        decoded = estimator.inverse_transform(estimator.cluster_centers_)
+        assert decoded.shape == (4, *size)
 
 
 def test_one_cluster_and_as_many_as_samples(estimator, noise):
@@ -432,6 +460,8 @@ BAD_INPUT = {
         {},
         "1 distinct rows",
     ),
+}
+BAD_NETWORKS = {
     "image network": (lambda X: X, {"network": "conv"}, "choose network='mlp'"),
     "network": (
         lambda X: X,
@@ -439,11 +469,26 @@ BAD_INPUT = {
         "'encoder' and a 'decoder'",
     ),
 }
+BAD_BACKBONES = {
+    "image network": (
+        lambda X: X,
+        {"backbone": "small"},
+        "choose backbone='dense'",
+    ),
+    "network": (
+        lambda X: X,
+        {"backbone": lambda shape: torch.nn.Unflatten(1, (2, 3))},
+        r"outputs of shape \(2, 3\); expected \(n_outputs,\)",
+    ),
+}
 
 
-@pytest.mark.parametrize("case", BAD_INPUT)
-def test_bad_input_gets_a_clear_sentence_and_nothing_is_lost(estimator, noise, case):
-    make, parameters, message = BAD_INPUT[case]
+@pytest.mark.parametrize("case", {**BAD_INPUT, **BAD_NETWORKS})
+def test_bad_input_gets_a_clear_sentence_and_nothing_is_lost(
+    estimator, noise, name, case
+):
+    networks = BAD_BACKBONES if name in CONTRASTIVE else BAD_NETWORKS
+    make, parameters, message = {**BAD_INPUT, **networks}[case]
     estimator.fit(noise)
     before = dict(vars(estimator))
     labels = estimator.predict(noise)
@@ -455,7 +500,7 @@ def test_bad_input_gets_a_clear_sentence_and_nothing_is_lost(estimator, noise, c
     np.testing.assert_array_equal(estimator.predict(noise), labels)
 
 
-def test_prediction_checks_its_input(estimator, digits, width):
+def test_prediction_checks_its_input(estimator, digits, name, width):
     estimator.fit(digits)
     with pytest.raises(ValueError, match="NaN"):
         estimator.predict(spoil(digits))
@@ -465,6 +510,8 @@ def test_prediction_checks_its_input(estimator, digits, width):
         estimator.predict(digits[0])
     with pytest.raises(ValueError, match=r"expected images of shape \(8, 8\)"):
         estimator.predict(np.ones((5, 4, 16)))
+    if name in CONTRASTIVE:
+        return
     with pytest.raises(ValueError, match=f"expected {width} columns"):
         estimator.inverse_transform(np.ones((2, 3)))
 
@@ -479,6 +526,7 @@ def test_images_in_other_units_are_noticed(estimator, digits):
         estimator.predict(levels.astype(np.uint8))
 
 
+@decoding
 def test_inverse_transform_knows_large_units_and_offsets(estimator, noise):
     for X in (noise * 1e100, noise + 1.6e9):
         restored = estimator.fit(X).inverse_transform(estimator.transform(X))
@@ -486,9 +534,13 @@ def test_inverse_transform_knows_large_units_and_offsets(estimator, noise):
         assert np.abs(restored - X).max() < 5 * X.std(axis=0).max() + 1
 
 
-def test_a_network_that_is_built_once_is_not_shared(estimator, noise):
+def test_a_network_that_is_built_once_is_not_shared(estimator, name, noise):
     network = build_autoencoder("mlp", (6,), 3)
-    first = estimator.set_params(network=lambda shape: network).fit(noise)
+    if name in CONTRASTIVE:
+        estimator.set_params(backbone=lambda shape: network.encoder)
+    else:
+        estimator.set_params(network=lambda shape: network)
+    first = estimator.fit(noise)
     labels, Z = first.labels_, first.transform(noise)
     clone(first).set_params(random_state=1).fit(noise)
     np.testing.assert_array_equal(first.transform(noise), Z)
@@ -549,15 +601,18 @@ def test_default_dtype_of_the_caller_is_no_obstacle(estimator, digits):
         torch.set_default_dtype(torch.float32)
 
 
-def test_more_threads_of_kmeans_repeat_as_well(estimator):
+@pytest.mark.parametrize("name", [name for name in ESTIMATORS if name != "contrastive"])
+def test_more_threads_of_kmeans_repeat_as_well(estimator, name):
     X = np.random.default_rng(0).normal(size=(3000, 6))
     n_threads = torch.get_num_threads()
     with threadpool_limits(limits=4):
         torch.set_num_threads(n_threads)  # its own repeat, and crowd a small machine
-        estimator.set_params(batch_size=1500)
-        fits = [clone(estimator).fit(X).cluster_centers_ for _ in range(3)]
-    for centers in fits[1:]:
-        np.testing.assert_array_equal(centers, fits[0])
+        # few steps, but more samples than k-means takes on a single thread
+        few = {"epochs": 0} if name in CONTRASTIVE else {"batch_size": 1500}
+        estimator.set_params(**few)
+        fits = [clone(estimator).fit(X).predict_proba(X) for _ in range(3)]
+    for probabilities in fits[1:]:
+        np.testing.assert_array_equal(probabilities, fits[0])
 
 
 def test_pickle_is_for_any_machine(estimator, digits):

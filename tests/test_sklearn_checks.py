@@ -7,6 +7,7 @@ from skdeepcluster import (
     CDCClustering,
     DACAEClustering,
     DECDAClustering,
+    DeepCluEClustering,
     EnsembleClustering,
     ITECClustering,
     UltraScalableSpectralClustering,
@@ -36,6 +37,9 @@ CONFIGURATIONS = [
     DACAEClustering(
         pretrain_epochs=0, threshold_step=0.2, reconstruction_weight=0, batch_size=7
     ),
+    DeepCluEClustering(),
+    DeepCluEClustering(epochs=2, n_base_clusterings=1, batch_size=7, max_layer_dim=3),
+    DeepCluEClustering(epochs=30, consensus=False, augment="noise"),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),

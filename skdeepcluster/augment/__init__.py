@@ -6,20 +6,30 @@ other settings with :func:`functools.partial`, which can be pickled.
 
 from skdeepcluster.augment._geometric import (
     random_affine,
+    random_resized_crop,
     warp_affine,
 )
 from skdeepcluster.augment._photometric import (
+    color_jitter,
+    gaussian_blur,
+    random_grey,
     shifted_channels,
 )
 from skdeepcluster.augment._vectors import (
     gaussian_noise,
     random_masking,
 )
+from skdeepcluster.augment._views import contrastive_view
 
 __all__ = [
+    "color_jitter",
+    "contrastive_view",
+    "gaussian_blur",
     "gaussian_noise",
     "random_affine",
+    "random_grey",
     "random_masking",
+    "random_resized_crop",
     "shifted_channels",
     "warp_affine",
 ]

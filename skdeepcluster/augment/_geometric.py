@@ -6,6 +6,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+# Boxes that are drawn for an image until one fits, as in torchvision.
+_BOX_DRAWS = 10
+
 
 def random_affine(
     images: Tensor,
@@ -102,6 +105,92 @@ def _shear(slopes):
 def _multiply(A, B):
     """Batched 2 x 2 product; written out since autocast would round a matmul."""
     return (A[:, :, :, None] * B[:, None, :, :]).sum(dim=2)
+
+
+def random_resized_crop(
+    images: Tensor,
+    *,
+    scale: tuple[float, float] = (0.08, 1.0),
+    ratio: tuple[float, float] = (3 / 4, 4 / 3),
+    flip: float = 0.0,
+    interpolation: str = "bilinear",
+) -> Tensor:
+    """Cut a box out of every image, stretch it to the size of the image, and flip it.
+
+    The defaults are those of [1]_. All of it is one interpolation.
+
+    Parameters
+    ----------
+    images : Tensor of shape (n_samples, n_channels, height, width)
+        Images, floating point.
+
+    scale : (float, float), default=(0.08, 1.0)
+        Least and largest share of the image's area that a box has.
+
+    ratio : (float, float), default=(3/4, 4/3)
+        Least and largest width of a box over its height; the logarithm is uniform.
+
+    flip : float, default=0.0
+        Probability of a left-right flip.
+
+    interpolation : {"bilinear", "nearest"}, default="bilinear"
+        As for :func:`warp_affine`.
+
+    Returns
+    -------
+    Tensor of shape (n_samples, n_channels, height, width)
+
+    Notes
+    -----
+    Boxes are drawn as torchvision draws them: those that do not fit are drawn again,
+    and after ten times the largest one in the middle is taken that has a ratio
+    allowed. But their sides are not rounded to whole pixels, which is coarse in small
+    images, and interpolation reads what is just outside of the box.
+
+    References
+    ----------
+    .. [1] Li, Hu, Liu, Peng, Zhou, Peng, "Contrastive clustering", AAAI 2021.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from skdeepcluster.augment import random_resized_crop
+    >>> random_resized_crop(torch.rand(4, 3, 16, 16), flip=0.5).shape
+    torch.Size([4, 3, 16, 16])
+    """
+    n_samples, _, *size = images.shape
+    sides = torch.tensor(size, dtype=torch.float32, device=images.device)
+    box = _draw_boxes(n_samples, sides, scale, ratio)  # (n, 2)
+    # of the box's centre, relative to the image's
+    room = sides - box
+    centers = (torch.rand(n_samples, 2, device=images.device) - 0.5) * room
+    stretch = box / sides
+    if flip > 0:
+        flipped = torch.rand(n_samples, device=images.device) < flip
+        stretch[:, 1] *= 1 - 2 * flipped.float()
+    return warp_affine(
+        images, torch.diag_embed(stretch), centers / stretch, interpolation
+    )
+
+
+def _draw_boxes(n_samples, sides, scale, ratio):
+    """Height and width of a random box for each image, (n_samples, 2)."""
+
+    def draw(low, high):
+        uniform = torch.rand(n_samples, _BOX_DRAWS, device=sides.device)
+        return low + (high - low) * uniform
+
+    areas = draw(*scale) * sides.prod()
+    ratios = draw(math.log(ratio[0]), math.log(ratio[1])).exp()
+    boxes = torch.stack([(areas / ratios).sqrt(), (areas * ratios).sqrt()], dim=2)
+    fits = (boxes <= sides).all(dim=2)  # (n, draws)
+    first = fits.int().argmax(dim=1)
+    chosen = boxes.gather(1, first[:, None, None].expand(-1, 1, 2))[:, 0]
+    height, width = sides
+    largest = torch.stack(
+        [height.minimum(width / ratio[0]), width.minimum(height * ratio[1])]
+    )
+    return torch.where(fits.any(dim=1, keepdim=True), chosen, largest)
 
 
 def warp_affine(

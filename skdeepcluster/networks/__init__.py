@@ -15,6 +15,12 @@ from skdeepcluster.networks._classifying import (
     NormalizedConvolutionalAutoencoder,
     NormalizedDenseAutoencoder,
 )
+from skdeepcluster.networks._contrastive import ContrastiveNetwork
+from skdeepcluster.networks._residual import (
+    DenseBackbone,
+    ResidualNetwork,
+    SmallBackbone,
+)
 from skdeepcluster.networks._topology import (
     JointDecoder,
     JointEncoder,
@@ -27,12 +33,16 @@ __all__ = [
     "ClassifyingAutoencoder",
     "ClusterHead",
     "ClusteringAutoencoder",
+    "ContrastiveNetwork",
     "ConvolutionalAutoencoder",
     "DenseAutoencoder",
+    "DenseBackbone",
     "JointDecoder",
     "JointEncoder",
     "NormalizedConvolutionalAutoencoder",
     "NormalizedDenseAutoencoder",
+    "ResidualNetwork",
+    "SmallBackbone",
     "TopologyAutoencoder",
     "TopologyEncoder",
 ]
