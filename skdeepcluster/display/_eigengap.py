@@ -9,13 +9,21 @@ from skdeepcluster.display._shared import (
     make_axes,
 )
 
+# What eigenvalues of 1 are off by.
+_ROUNDING = 1e-9
+
 
 class EigengapDisplay:
-    """Largest eigenvalues of a clusterer's graph, and the gap behind some of them.
+    r"""Largest eigenvalues of a clusterer's graph, and the gaps between them.
 
-    Were there k groups without any link between them, k eigenvalues would be 1. So a
-    gap after the k-th speaks for k clusters, though only as a hint: where groups
-    touch, there may be several gaps or none that stands out.
+    Were there k groups without any link between them, k eigenvalues would be 1 and
+    the others less. So a gap after the k-th speaks for k clusters, though only as a
+    hint: where groups touch, there may be several gaps or none that stands out. Drops
+    grow further down, so a gap is measured by what the eigenvalues have lost by then,
+
+    .. math:: (\lambda_k - \lambda_{k+1}) / (1 - \lambda_{k+1})
+
+    which is 1 for groups without a link between them.
 
     Use :meth:`from_estimator` to make one.
 
@@ -29,8 +37,8 @@ class EigengapDisplay:
 
     Attributes
     ----------
-    gaps : ndarray of shape (n_eigenvalues - 1,)
-        Entry k - 1 is the difference between the k-th eigenvalue and the next.
+    relative_gaps : ndarray of shape (n_eigenvalues - 1,)
+        Entry k - 1 is the gap after the k-th eigenvalue, from 0 to 1.
 
     largest_gap : int
         The k from 2 on with the largest of them; 1 if there are only two eigenvalues.
@@ -44,6 +52,9 @@ class EigengapDisplay:
     line_ : matplotlib Line2D
         The eigenvalues.
 
+    bars_ : matplotlib BarContainer
+        The gaps from the second on; its number is in the largest.
+
     See Also
     --------
     skdeepcluster.EnsembleClustering : Has eigenvalues of its consensus.
@@ -52,10 +63,10 @@ class EigengapDisplay:
     Examples
     --------
     >>> from sklearn.datasets import make_blobs
-    >>> from skdeepcluster import UltraScalableSpectralClustering
+    >>> from skdeepcluster import EnsembleClustering
     >>> from skdeepcluster.display import EigengapDisplay
-    >>> X, _ = make_blobs(600, centers=4, random_state=4)
-    >>> model = UltraScalableSpectralClustering(8, random_state=0).fit(X)
+    >>> X, _ = make_blobs(600, centers=4, random_state=7)
+    >>> model = EnsembleClustering(8, random_state=0).fit(X)
     >>> EigengapDisplay.from_estimator(model).largest_gap
     4
     """
@@ -89,21 +100,25 @@ class EigengapDisplay:
         return cls(clusterer.eigenvalues_, n_clusters=n_clusters).plot(ax)
 
     @property
-    def gaps(self):
-        """Differences between an eigenvalue and the next."""
-        return -np.diff(self.eigenvalues)
+    def relative_gaps(self):
+        """Part of the way from 1 to an eigenvalue that lies behind the one before."""
+        eigenvalues = np.asarray(self.eigenvalues)
+        lost = 1 - eigenvalues[1:]
+        has_lost = lost > _ROUNDING
+        gaps = -np.diff(eigenvalues)
+        return np.divide(gaps, lost, out=np.zeros(len(gaps)), where=has_lost)
 
     @property
     def largest_gap(self):
         """Number of eigenvalues before the largest gap; the first gap does not count.
 
-        One eigenvalue is 1 in any graph, so that the gap after it is no evidence.
+        One eigenvalue is 1 in any graph, and all of the way lies behind it.
         """
-        gaps = self.gaps
+        gaps = self.relative_gaps
         return int(gaps[1:].argmax()) + 2 if len(gaps) > 1 else 1
 
     def plot(self, ax=None):
-        """Draw the eigenvalues and lines where the clusters end.
+        """Draw the eigenvalues as points and the gaps after them as bars.
 
         Parameters
         ----------
@@ -118,21 +133,24 @@ class EigengapDisplay:
         self.ax_ = ax = make_axes(ax, (6, 3.5))
         self.figure_ = ax.figure
         numbers = np.arange(1, len(self.eigenvalues) + 1)
-        (self.line_,) = ax.plot(numbers, self.eigenvalues, "o", color="tab:blue")
-        ax.axvline(
-            self.largest_gap + 0.5,
-            color="tab:blue",
-            linestyle="--",
-            label=f"largest gap: after {self.largest_gap}",
+        gaps = self.relative_gaps[1:]
+        self.bars_ = ax.bar(
+            numbers[1:-1], gaps, color="lightgray", label="relative gap after it"
         )
+        if len(gaps):
+            largest = self.largest_gap
+            ax.text(largest, gaps.max() / 2, largest, ha="center", weight="bold")
+        (self.line_,) = ax.plot(numbers, self.eigenvalues, "o-", label="eigenvalue")
         if self.n_clusters is not None:
             ax.axvline(
-                self.n_clusters + 0.5,
+                self.n_clusters,
                 color="gray",
                 linestyle=":",
                 label=f"n_clusters={self.n_clusters}",
             )
         ax.xaxis.get_major_locator().set_params(integer=True)
-        ax.set(xlabel="number of the eigenvalue", ylabel="eigenvalue")
-        ax.legend()
+        ax.set(xlabel="number of the eigenvalue", ylim=(0, 1.05))
+        ax.legend(
+            loc="upper center", bbox_to_anchor=(0.5, 1.15), ncols=3, frameon=False
+        )
         return self

@@ -47,8 +47,8 @@ def check_has(estimator, *names):
     for name in names:
         if not hasattr(estimator, name):
             raise ValueError(
-                f"Got {estimator!r}, which has no {name}; this display needs it, and "
-                "the estimators of skdeepcluster that it is for have it."
+                f"Got a {type(estimator).__name__}, which has no {name}; this display "
+                "needs it. See the display's documentation for what it can show."
             )
 
 
