@@ -11,8 +11,11 @@ Files of images are ``.npz`` archives with ``images`` (n, height, width[, 3]),
 ``labels`` (n,) counted from 0 and ``names``, the classes' names. The newsgroups
 are gzipped JSON lines, a document a line, with ``label``, ``name``, ``subject``
 and ``text``.
+
+:func:`load_image_folder` is for images of your own.
 """
 
+from skdeepcluster.datasets._folder import load_image_folder
 from skdeepcluster.datasets._loaders import (
     fetch_20newsgroups_tfidf,
     fetch_cifar10,
@@ -31,4 +34,5 @@ __all__ = [
     "fetch_mnist_test",
     "fetch_usps",
     "load_digits",
+    "load_image_folder",
 ]
