@@ -34,6 +34,7 @@ LEVELS = {
     "metrics": 1,
     "networks": 1,
     "topology": 1,
+    "_callbacks": 0,
     "_device": 0,
     "_kmeans": 0,
 }
