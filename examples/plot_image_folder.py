@@ -30,10 +30,10 @@ for i, image in enumerate(load_digits().images):
 (folder / "scan0" / "IMG_9999.png").write_bytes(b"not an image")
 
 # %%
-# All images get one shape: what is too high or too wide is cut off at both ends, and the
-# rest is scaled. Small is fine, 16 to 64 pixels: networks learn faster, and clusters are
-# about what fills an image rather than about detail. Files that cannot be read are
-# named and left out.
+# All images get one shape: what is too high or too wide is cut off at both ends, and
+# the rest is scaled. Small is fine, 16 to 64 pixels: networks learn faster, and
+# clusters are about what fills an image rather than about detail. Files that cannot be read
+# are named and left out.
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")
@@ -46,7 +46,8 @@ print(photos.images.shape, photos.images.dtype, photos.filenames[:2])
 # do not, and are not used. How many clusters there are is for you to say. If you do not
 # know, take more than you expect, and put together what belongs together.
 
-model = ITECClustering(12, pretrain_epochs=40, random_state=0).fit(photos.images)
+model = ITECClustering(12, pretrain_epochs=15, batch_size=64, random_state=0)
+model.fit(photos.images)
 ClusterGalleryDisplay.from_estimator(model, photos.images)
 plt.show()
 

@@ -25,7 +25,10 @@ digits = load_digits()
 is_old = np.random.default_rng(0).random(len(digits.images)) < 2 / 3
 old, new = digits.images[is_old], digits.images[~is_old]
 
-model = ITECClustering(10, pretrain_epochs=60, random_state=0).fit(old)
+model = ITECClustering(
+    10, pretrain_epochs=20, augment=None, batch_size=64, random_state=0
+)
+model.fit(old)
 
 # %%
 # ``labels_`` are the clusters of the images of ``fit``, and ``predict`` finds those of
@@ -33,7 +36,9 @@ model = ITECClustering(10, pretrain_epochs=60, random_state=0).fit(old)
 # alone or with others.
 
 labels = model.predict(new)
-print(f"old images: {clustering_accuracy_score(digits.target[is_old], model.labels_):.3f}")
+print(
+    f"old images: {clustering_accuracy_score(digits.target[is_old], model.labels_):.3f}"
+)
 print(f"new images: {clustering_accuracy_score(digits.target[~is_old], labels):.3f}")
 print(f"alone as together: {model.predict(new[:1])[0] == labels[0]}")
 
@@ -47,9 +52,8 @@ ClusterGalleryDisplay.from_estimator(model, new)
 plt.show()
 
 # %%
-# Every image gets a cluster, also one of something else. Noise is as dark as the digits
-# are, and nothing else of them: what shows is how far its embedding is from all centres,
-# compared with the distances of images.
+# Every image gets a cluster, also one of something else. These are new digits with
+# their pixels shuffled. What may give them away is how far they are from all centres.
 
 rng = np.random.default_rng(0)
 noise = rng.permutation(new.reshape(len(new), -1), axis=1).reshape(new.shape)
@@ -80,4 +84,6 @@ with tempfile.TemporaryDirectory() as folder:
     print(f"{path.stat().st_size / 2**20:.1f} MiB")
     loaded = joblib.load(path)
 
-print(f"the same: {np.array_equal(loaded.predict_proba(new), model.predict_proba(new))}")
+print(
+    f"the same: {np.array_equal(loaded.predict_proba(new), model.predict_proba(new))}"
+)

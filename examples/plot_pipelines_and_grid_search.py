@@ -10,6 +10,7 @@ without labels this has to be a criterion of the clusters themselves.
 # A pipeline: scaling, then clustering of the flat rows, folded into images.
 
 import warnings
+from functools import partial
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,16 +20,19 @@ from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler
 
-from skdeepcluster import DECDAClustering
+from skdeepcluster import CDCClustering
 from skdeepcluster.datasets import load_digits
 from skdeepcluster.display import ClusterGalleryDisplay
 from skdeepcluster.metrics import clustering_accuracy_score
+from skdeepcluster.networks import DenseAutoencoder
 
 digits = load_digits()
 X = digits.images.reshape(-1, 64)
 
-model = DECDAClustering(
-    10, image_shape=(8, 8), pretrain_epochs=30, max_iter=100, random_state=0
+# narrower than the default, for the sake of time
+network = partial(DenseAutoencoder, units=(200, 500), initialization="glorot")
+model = CDCClustering(
+    10, network=network, image_shape=(8, 8), batch_size=64, max_iter=150, random_state=0
 )
 pipeline = make_pipeline(MinMaxScaler(), model)
 
@@ -55,8 +59,8 @@ def silhouette_of_pixels(estimator, X, y=None):
 search = GridSearchCV(
     pipeline,
     {
-        "decdaclustering__learning_rate": [1e-4, 1e-3],
-        "decdaclustering__pretrain_epochs": [5, 30],
+        "cdcclustering__learning_rate": [1e-3, 1e-2],
+        "cdcclustering__pretrain_epochs": [5, 20],
     },
     scoring=silhouette_of_pixels,
     cv=KFold(2, shuffle=True, random_state=0),

@@ -16,6 +16,7 @@ import warnings
 
 import matplotlib.pyplot as plt
 import numpy as np
+from sklearn.base import clone
 
 from skdeepcluster import DECDAClustering, ITECClustering
 from skdeepcluster.datasets import load_digits
@@ -52,7 +53,10 @@ plt.show()
 # or choose a method without finetuning, such as
 # :class:`~skdeepcluster.ITECClustering`, which cannot collapse.
 
-model = ITECClustering(10, pretrain_epochs=60, random_state=0).fit(images)
+model = ITECClustering(
+    10, pretrain_epochs=20, augment=None, batch_size=64, random_state=0
+)
+model.fit(images)
 print(np.bincount(model.labels_))
 
 # %%
@@ -73,8 +77,8 @@ EmbeddingDisplay.from_estimator(model, images)
 plt.show()
 
 # %%
-# With labels it is plain: a column with two dark cells is a cluster of two groups, a row
-# with two dark cells is a group of two clusters.
+# With labels it is plain: a column with two dark cells is a cluster of two groups, a
+# row with two cells of middle darkness is a group of two clusters.
 
 MatchedConfusionDisplay.from_estimator(model, images, digits.target)
 plt.show()
@@ -86,7 +90,7 @@ plt.show()
 # together are put together by hand. Which of two partitions is better without labels?
 # :ref:`sphx_glr_auto_examples_plot_pipelines_and_grid_search.py` has a criterion.
 
-finer = ITECClustering(14, pretrain_epochs=60, random_state=0).fit(images)
+finer = clone(model).set_params(n_clusters=14).fit(images)
 MatchedConfusionDisplay.from_estimator(finer, images, digits.target)
 plt.show()
 

@@ -291,8 +291,9 @@ def record(history, **entry):
     of its phase.
     """
     n_entries = len(next(iter(history.values()), ()))
-    for name in entry.keys() - history.keys():
-        history[name] = [math.nan] * n_entries
+    for name in entry:
+        if name not in history:
+            history[name] = [math.nan] * n_entries
     for name, values in history.items():
         values.append(entry.get(name, math.nan))
     if getattr(history, "on_entry", None) is not None:

@@ -150,7 +150,5 @@ class EigengapDisplay:
             )
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set(xlabel="number of the eigenvalue", ylim=(0, 1.05))
-        ax.legend(
-            loc="upper center", bbox_to_anchor=(0.5, 1.15), ncols=3, frameon=False
-        )
+        ax.legend(loc="center right", fontsize="small")
         return self

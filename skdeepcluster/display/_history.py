@@ -161,7 +161,7 @@ class TrainingHistoryDisplay:
         ax.plot(numbers, columns["label_change"])
         if self.tol:
             ax.axhline(self.tol, color="gray", linestyle=":", label=f"tol={self.tol:g}")
-            ax.legend()
+            ax.legend(fontsize="small")
         _finish(ax, "share of samples")
 
     def _draw_shares(self, ax):
@@ -171,7 +171,7 @@ class TrainingHistoryDisplay:
             ax.plot(numbers, shares, label=name.split("_")[0])
         if self.n_clusters:
             ax.axhline(1 / self.n_clusters, color="gray", linestyle=":", label="equal")
-        ax.legend()
+        ax.legend(fontsize="small")
         _finish(ax, "share of samples")
 
 
@@ -200,7 +200,7 @@ def _draw_losses(ax, phase, terms):
         numbers = np.arange(1, len(values) + 1)
         ax.plot(numbers, values, label=name, marker=marker, **style)
     if len(terms) > 1:
-        ax.legend()
+        ax.legend(fontsize="small")
     _finish(ax, "loss")
 
 
