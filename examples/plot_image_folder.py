@@ -32,8 +32,8 @@ for i, image in enumerate(load_digits().images):
 # %%
 # All images get one shape: what is too high or too wide is cut off at both ends, and
 # the rest is scaled. Small is fine, 16 to 64 pixels: networks learn faster, and
-# clusters are about what fills an image rather than about detail. Files that cannot be read
-# are named and left out.
+# clusters are about what fills an image rather than about detail. Files that cannot be
+# read are named and left out.
 
 with warnings.catch_warnings(record=True) as caught:
     warnings.simplefilter("always")

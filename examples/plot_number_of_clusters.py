@@ -25,8 +25,8 @@ X = digits.images.reshape(-1, 64)
 # **Eigengaps.** An ensemble links samples that many clusterings put together. Were
 # there k groups without a link between them, k eigenvalues of this graph would be 1,
 # and the bar behind the k-th would reach 1 as well. Groups that touch leave lower bars.
-# As the number asked for decides how fine the base clusterings are, it is worth asking for
-# several, and looking for bars that stay.
+# As the number asked for decides how fine the base clusterings are, it is worth asking
+# for several, and looking for bars that stay.
 
 figure, axes = plt.subplots(1, 3, figsize=(12, 3.2), sharey=True, layout="constrained")
 for ax, n_clusters in zip(axes, (6, 10, 14), strict=True):
@@ -40,11 +40,11 @@ plt.show()
 # out when 10 or 14 are asked for. Asked for 6, no bar does.
 
 # %%
-# **Stability.** A number of clusters that suits the data gives nearly the same
-# clusters for other samples of them; with one too many, the clusterings disagree on
-# which group to cut in two. So: cluster two random halves for each number, let both
-# models assign all samples, and compare. The adjusted Rand index is 1 for the same
-# partition, and 0 for what chance would do.
+# **Stability.** A number of clusters that suits the data gives nearly the same clusters
+# for other samples of them; with one too many, the clusterings disagree on which group
+# to cut in two. So: cluster two random halves for each number, let both models assign
+# all samples, and compare. The adjusted Rand index is 1 for the same partition, and 0
+# for what chance would do.
 
 
 def stability(n_clusters, n_pairs=3):
