@@ -194,7 +194,12 @@ def test_gallery_of_images(model, digits):
         np.testing.assert_array_equal(display.most_certain[cluster], digits[most])
         np.testing.assert_array_equal(display.least_certain[cluster], digits[least])
     n_cells = 4 + sum(map(len, display.most_certain + display.least_certain))
-    assert len(display.ax_.images) == n_cells
+    drawn = [np.asarray(image.get_array()) for image in display.ax_.images]
+    assert len(drawn) == n_cells
+    # all in the range of members, which are as they were: from 0 to 1
+    assert min(map(np.min, drawn)) == 0
+    assert max(map(np.max, drawn)) == 1
+    np.testing.assert_allclose(drawn[1], digits[display.most_certain_indices[0][0]])
     labels = [label.get_text() for label in display.ax_.get_yticklabels()]
     assert labels[0] == f"0 ({display.sizes[0]})"
 

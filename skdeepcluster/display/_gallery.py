@@ -188,7 +188,7 @@ class ClusterGalleryDisplay:
         self.figure_ = ax.figure
         cells = list(self._lay_out(places))
         if is_image:
-            _draw_images(ax, cells, width, cmap)
+            self._draw_images(ax, cells, width, cmap)
         else:
             self._draw_bars(ax, cells, width)
         ax.set(xlim=(-_GAP, right), ylim=(n_clusters, top))
@@ -236,6 +236,15 @@ class ClusterGalleryDisplay:
         )
         ax.set_ylabel("cluster (and its number of samples)")
         ax.spines[:].set_visible(False)
+
+    def _draw_images(self, ax, cells, width, cmap):
+        """Draw images in one range of values, that of members."""
+        members = np.concatenate([*self.most_certain, *self.least_certain])
+        low, high = members.min(), members.max()
+        for left, row, image in cells:
+            image = np.clip((image - low) / ((high - low) or 1), 0, 1)
+            extent = (left, left + width, row + 1 - _GAP, row)
+            ax.imshow(image, cmap=cmap, vmin=0, vmax=1, extent=extent)
 
     def _draw_bars(self, ax, cells, width):
         """Draw vectors as bars above and below a line, the mean of all samples."""
@@ -318,16 +327,6 @@ def _find_names(X):
 
 def _dense(rows):
     return rows.toarray() if sparse.issparse(rows) else rows
-
-
-def _draw_images(ax, cells, width, cmap):
-    """Draw images in one range of values: that of members, not of decoded centres."""
-    contents = [content for _, _, content in cells]
-    low, high = np.min(contents), np.max(contents)
-    for left, row, image in cells:
-        image = (image - low) / ((high - low) or 1)
-        extent = (left, left + width, row + 1 - _GAP, row)
-        ax.imshow(image, cmap=cmap, vmin=0, vmax=1, extent=extent)
 
 
 def _most_different(prototypes):
