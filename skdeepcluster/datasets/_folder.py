@@ -74,7 +74,7 @@ def load_image_folder(folder, size=(64, 64), *, gray=False):
             images.append(_read(path, height, width, gray))
             filenames.append(filename)
         except _unreadable() as error:
-            broken.append(f"{filename} ({error or type(error).__name__})")
+            broken.append(f"{filename} ({type(error).__name__})")
     if not images:
         raise ValueError(
             f"Got the folder {folder}, in which {len(broken)} files have the extension "
