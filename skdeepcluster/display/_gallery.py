@@ -43,10 +43,10 @@ class ClusterGalleryDisplay:
 
     Parameters
     ----------
-    prototypes : ndarray of shape (n_clusters, *sample_shape)
-        NaN for what has none.
+    prototypes : ndarray of shape (n_clusters, ...)
+        As vectors, (h, w) or (h, w, c); NaN for what has none.
 
-    most_certain, least_certain : list of ndarray of shape (n_members, *sample_shape)
+    most_certain, least_certain : list of ndarray of shape (n_members, ...)
         Members of each cluster, the most certain first and the least certain last.
 
     sizes : ndarray of shape (n_clusters,)
