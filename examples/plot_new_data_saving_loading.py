@@ -53,7 +53,8 @@ plt.show()
 
 # %%
 # Every image gets a cluster, also one of something else. These are new digits with
-# their pixels shuffled. What may give them away is how far they are from all centres.
+# their pixels shuffled. What gives most of them away is how far they are from all
+# centres, but a threshold would cost some of the digits as well.
 
 rng = np.random.default_rng(0)
 noise = rng.permutation(new.reshape(len(new), -1), axis=1).reshape(new.shape)
