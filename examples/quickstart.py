@@ -15,12 +15,11 @@ import time
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
-import numpy as np
 from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
 from skdeepcluster import DECDAClustering, datasets
+from skdeepcluster.display import ClusterGalleryDisplay, EmbeddingDisplay
 from skdeepcluster.metrics import clustering_accuracy_score
 
 DATASETS = {
@@ -60,39 +59,12 @@ for name, labels in {"KMeans, pixels": kmeans.labels_, "DEC-DA": model.labels_}.
     print(f"{name:18}{accuracy:7.3f}{nmi:7.3f}{ari:7.3f}")
 
 # %%
-# Each row on the left is a cluster: its centre, decoded into an image, then members
-# drawn at random. On the right all samples, in the plane in which the embedding varies
-# most, each in the colour of its cluster.
+# Each row on the left is a cluster: its centre, decoded into an image, then its most
+# and least certain members. On the right samples in the plane in which the embedding
+# varies most, each in the colour of its cluster, and fainter where it is less certain.
 mpl.use("agg")
-rng = np.random.default_rng(0)
-n_members = 10
-colors = mpl.colormaps["tab10"].colors
-prototypes = model.inverse_transform(model.cluster_centers_)
-figure = plt.figure(figsize=(12, 6))
-left, right = figure.subfigures(1, 2)
-
-left.suptitle("Cluster centres, decoded (left column), and members")
-axes = left.subplots(len(prototypes), 1 + n_members)
-left.subplots_adjust(0.05, 0.02, 1, 0.92, 0.1, 0.1)
-for cluster, row in enumerate(axes):
-    members = np.flatnonzero(model.labels_ == cluster)
-    members = rng.permutation(members)[:n_members]
-    for axis, image in zip(row, [prototypes[cluster], *images[members]], strict=False):
-        axis.imshow(image, cmap="gray_r")
-    for axis in row:
-        axis.set_axis_off()
-    row[0].set_title(cluster, color=colors[cluster], x=-0.2, y=0.2, fontweight="bold")
-
-right.suptitle("The embedding, as its first two principal components show it")
-plane = PCA(n_components=2).fit(model.transform(images))
-shown = rng.permutation(len(images))[:5000]
-points = plane.transform(model.transform(images[shown]))
-axis = right.subplots()
-right.subplots_adjust(0.05, 0.02, 0.98, 0.92)
-axis.scatter(*points.T, s=4, c=[colors[label] for label in model.labels_[shown]])
-for cluster, (x, y) in enumerate(plane.transform(model.cluster_centers_)):
-    box = {"facecolor": "white", "edgecolor": colors[cluster], "boxstyle": "circle"}
-    axis.text(x, y, cluster, ha="center", va="center", fontweight="bold", bbox=box)
-axis.set_axis_off()
+figure, (left, right) = plt.subplots(1, 2, figsize=(13, 6), layout="constrained")
+ClusterGalleryDisplay.from_estimator(model, images, ax=left)
+EmbeddingDisplay.from_estimator(model, images, random_state=0, ax=right)
 figure.savefig(arguments.output, dpi=80)
 print(f"The clusters are drawn in {arguments.output}.")

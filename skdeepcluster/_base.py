@@ -22,6 +22,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdeepcluster import augment
+from skdeepcluster._callbacks import CallbackSupportMixin, reported_history
 from skdeepcluster._device import resolve_device, seeded, training_mode
 from skdeepcluster._images import (
     check_fold,
@@ -63,7 +64,11 @@ AUTOENCODERS = {
 
 
 class BaseDeepClustering(
-    ClassNamePrefixFeaturesOutMixin, TransformerMixin, ClusterMixin, BaseEstimator
+    ClassNamePrefixFeaturesOutMixin,
+    TransformerMixin,
+    ClusterMixin,
+    CallbackSupportMixin,
+    BaseEstimator,
 ):
     """Input, prediction and tags of the deep clustering estimators.
 
@@ -98,7 +103,7 @@ class BaseDeepClustering(
             says how to fold. uint8 is read as x / 255.
 
         y : None
-            Ignored.
+            Ignored, but for scores that callbacks compute.
 
         Returns
         -------
@@ -111,14 +116,18 @@ class BaseDeepClustering(
             ``n_clusters``; if parameters do not suit it; or if training diverges.
             The estimator is then left as it was.
         """
-        del y
         device = resolve_device(self.device)
-        with restored_on_error(self), training_mode(device):
+        with (
+            reported_history(self, X, y) as history,
+            restored_on_error(self),
+            training_mode(device),
+        ):
             X = self._check_X(X, reset=True)
-            self.n_iter_, self.history_, self.stop_reason_ = 0, {}, "max_iter"
+            self.n_iter_, self.history_, self.stop_reason_ = 0, history, "max_iter"
             with seeded(self.random_state, device) as random_state:
                 self._fit_network(X, random_state)
             finish(lambda: self._store_results(X), self._interrupt)
+            self.history_ = dict(history)
         self._warn_of_the_result()
         return self
 

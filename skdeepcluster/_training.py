@@ -328,13 +328,17 @@ def settle_statistics(module, function, X, steps):
 def record(history, **entry):
     """Append one entry to a history, a dict of lists of equal lengths.
 
-    What an entry leaves out is filled with NaN.
+    What an entry leaves out is filled with NaN. A history that has ``on_entry`` is told
+    of its phase.
     """
     n_entries = len(next(iter(history.values()), ()))
-    for name in entry.keys() - history.keys():
-        history[name] = [math.nan] * n_entries
+    for name in entry:
+        if name not in history:
+            history[name] = [math.nan] * n_entries
     for name, values in history.items():
         values.append(entry.get(name, math.nan))
+    if getattr(history, "on_entry", None) is not None:
+        history.on_entry(entry["phase"])
 
 
 @contextmanager

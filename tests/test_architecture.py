@@ -30,14 +30,16 @@ LEVELS = {
     "augment": 1,
     "consensus": 1,
     "datasets": 1,
+    "display": 1,
     "losses": 1,
     "metrics": 1,
     "networks": 1,
     "topology": 1,
+    "_callbacks": 0,
     "_device": 0,
     "_kmeans": 0,
 }
-FOR_USERS_ONLY = {"datasets", "metrics"}
+FOR_USERS_ONLY = {"datasets", "display", "metrics"}
 
 
 def module_name(path):

@@ -15,6 +15,8 @@ from scipy import sparse
 from sklearn.utils import Bunch
 
 from skdeepcluster import datasets
+from skdeepcluster.datasets import _kinds
+from skdeepcluster.datasets._catalogue import DATASETS
 
 FETCHERS = {
     "mnist": datasets.fetch_mnist,
@@ -42,7 +44,7 @@ DOCUMENTS = [
 
 def fake_arrays(key, n=4, seed=0):
     """A few random images of a data set's form, with two classes."""
-    dataset = datasets._DATASETS[key]
+    dataset = DATASETS[key]
     images = np.random.default_rng(seed).integers(256, size=(n, *dataset.image_shape))
     scale = 255 if dataset.dtype == np.float32 else 1
     return {
@@ -87,16 +89,16 @@ def cache(monkeypatch, tmp_path):
     """The user's cache, yet absent; no other folder is set and no network up."""
     monkeypatch.delenv("SKDEEPCLUSTER_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(datasets, "fetch_openml", unreachable)
-    monkeypatch.setattr(datasets, "fetch_20newsgroups", unreachable)
+    monkeypatch.setattr(_kinds, "fetch_openml", unreachable)
+    monkeypatch.setattr(_kinds, "fetch_20newsgroups", unreachable)
     return tmp_path / "cache" / "skdeepcluster"
 
 
 def expect(monkeypatch, key, arrays):
     """Make ``arrays`` what a download of a data set has to be."""
-    dataset = datasets._DATASETS[key]
+    dataset = DATASETS[key]
     expected = dataset.fingerprint(arrays["images"], arrays["labels"])
-    monkeypatch.setitem(datasets._DATASETS, key, replace(dataset, expected=expected))
+    monkeypatch.setitem(DATASETS, key, replace(dataset, expected=expected))
 
 
 # --- What is always at hand ---
@@ -122,7 +124,7 @@ def test_images_from_data_home(cache, tmp_path, key):
     arrays = write_fake(tmp_path, key)
     bunch = FETCHERS[key](data_home=str(tmp_path))
     np.testing.assert_array_equal(bunch.images, arrays["images"])
-    assert bunch.images.dtype == datasets._DATASETS[key].dtype
+    assert bunch.images.dtype == DATASETS[key].dtype
     np.testing.assert_array_equal(bunch.target, arrays["labels"])
     assert bunch.target.dtype == np.int64
     assert bunch.target_names == ["no", "yes"]
@@ -318,7 +320,7 @@ def test_broken_connection(cache, monkeypatch):
     def broken(**kwargs):
         raise IncompleteRead(b"")
 
-    monkeypatch.setattr(datasets, "fetch_openml", broken)
+    monkeypatch.setattr(_kinds, "fetch_openml", broken)
     with pytest.raises(FileNotFoundError, match="could not be downloaded"):
         datasets.fetch_mnist()
 
@@ -327,20 +329,20 @@ def test_broken_connection(cache, monkeypatch):
 def test_download_is_cached(cache, monkeypatch, key):
     arrays, calls = fake_arrays(key), []
     expect(monkeypatch, key, arrays)
-    monkeypatch.setattr(datasets, "fetch_openml", fake_openml(arrays, calls=calls))
+    monkeypatch.setattr(_kinds, "fetch_openml", fake_openml(arrays, calls=calls))
     first, second = FETCHERS[key](), FETCHERS[key]()
-    assert [call["data_id"] for call in calls] == [datasets._DATASETS[key].openml_id]
+    assert [call["data_id"] for call in calls] == [DATASETS[key].openml_id]
     assert [path.name for path in cache.iterdir()] == [FILES[key]]
     for bunch in (first, second):
         np.testing.assert_array_equal(bunch.images, arrays["images"])
         np.testing.assert_array_equal(bunch.target, arrays["labels"])
-        assert bunch.target_names == list(datasets._DATASETS[key].class_names)
+        assert bunch.target_names == list(DATASETS[key].class_names)
 
 
 def test_download_goes_to_data_home(cache, monkeypatch, tmp_path):
     arrays = fake_arrays("mnist_test")
     expect(monkeypatch, "mnist_test", arrays)
-    monkeypatch.setattr(datasets, "fetch_openml", fake_openml(arrays))
+    monkeypatch.setattr(_kinds, "fetch_openml", fake_openml(arrays))
     datasets.fetch_mnist_test(data_home=tmp_path / "home")
     assert [path.name for path in (tmp_path / "home").iterdir()] == ["mnist.npz"]
     assert not cache.exists()
@@ -352,7 +354,7 @@ def test_download_of_usps(cache, monkeypatch):
     expect(monkeypatch, "usps", arrays)
     # OpenML has values from -1 to 1, its own rounding and labels from 1.
     sent = {**arrays, "images": arrays["images"] * 2 - 1 + 1e-6}
-    monkeypatch.setattr(datasets, "fetch_openml", fake_openml(sent, first_label=1))
+    monkeypatch.setattr(_kinds, "fetch_openml", fake_openml(sent, first_label=1))
     bunch = datasets.fetch_usps()
     assert bunch.images.dtype == np.float32
     np.testing.assert_allclose(bunch.images, arrays["images"], atol=1e-5)
@@ -362,11 +364,11 @@ def test_download_of_usps(cache, monkeypatch):
 def test_checksum_of_usps_sees_pixels_and_labels_but_not_their_order():
     arrays = fake_arrays("usps")
     images, labels = arrays["images"], arrays["labels"]
-    checksum = datasets._usps_sha256(images, labels)
-    assert datasets._usps_sha256(images[::-1], labels[::-1]) == checksum
-    assert datasets._usps_sha256(images, labels[::-1]) != checksum
-    assert datasets._usps_sha256(images[::-1], labels) != checksum
-    assert datasets._usps_sha256(1 - images, labels) != checksum
+    checksum = _kinds.usps_sha256(images, labels)
+    assert _kinds.usps_sha256(images[::-1], labels[::-1]) == checksum
+    assert _kinds.usps_sha256(images, labels[::-1]) != checksum
+    assert _kinds.usps_sha256(images[::-1], labels) != checksum
+    assert _kinds.usps_sha256(1 - images, labels) != checksum
 
 
 def test_download_of_cifar10(cache, monkeypatch):
@@ -374,7 +376,7 @@ def test_download_of_cifar10(cache, monkeypatch):
     expect(monkeypatch, "cifar10", arrays)
     # OpenML has one colour after the other.
     sent = {**arrays, "images": arrays["images"].transpose(0, 3, 1, 2)}
-    monkeypatch.setattr(datasets, "fetch_openml", fake_openml(sent))
+    monkeypatch.setattr(_kinds, "fetch_openml", fake_openml(sent))
     bunch = datasets.fetch_cifar10(3)
     np.testing.assert_array_equal(bunch.images, arrays["images"][:3])
     assert (cache / "cifar10.npz").exists()
@@ -383,8 +385,8 @@ def test_download_of_cifar10(cache, monkeypatch):
 @pytest.mark.parametrize("key", IMAGE_FILES)
 def test_unexpected_download(cache, monkeypatch, key):
     arrays = fake_arrays(key)
-    first_label = datasets._DATASETS[key].first_label
-    monkeypatch.setattr(datasets, "fetch_openml", fake_openml(arrays, first_label))
+    first_label = DATASETS[key].first_label
+    monkeypatch.setattr(_kinds, "fetch_openml", fake_openml(arrays, first_label))
     with pytest.raises(ValueError, match="not the data set that was expected"):
         FETCHERS[key]()
     assert not cache.exists()
@@ -397,7 +399,7 @@ def test_failed_write_leaves_nothing(cache, monkeypatch):
 
     arrays = fake_arrays("mnist")
     expect(monkeypatch, "mnist", arrays)
-    monkeypatch.setattr(datasets, "fetch_openml", fake_openml(arrays))
+    monkeypatch.setattr(_kinds, "fetch_openml", fake_openml(arrays))
     monkeypatch.setattr(np, "savez_compressed", full_disk)
     with pytest.raises(OSError, match="no space left"):
         datasets.fetch_mnist()
@@ -416,13 +418,13 @@ def test_download_of_documents(cache, monkeypatch):
         calls.append(kwargs["subset"])
         return sent
 
-    monkeypatch.setattr(datasets, "fetch_20newsgroups", fetch_20newsgroups)
+    monkeypatch.setattr(_kinds, "fetch_20newsgroups", fetch_20newsgroups)
     with pytest.raises(ValueError, match="not the data set that was expected"):
         datasets.fetch_20newsgroups_tfidf()
 
-    dataset = datasets._DATASETS["newsgroups20"]
+    dataset = DATASETS["newsgroups20"]
     dataset = replace(dataset, expected="1, 1 documents in the classes")
-    monkeypatch.setitem(datasets._DATASETS, "newsgroups20", dataset)
+    monkeypatch.setitem(DATASETS, "newsgroups20", dataset)
     bunches = [datasets.fetch_20newsgroups_tfidf() for _ in range(2)]
     assert calls == ["all", "all"]  # one refused above, one kept
     for bunch in bunches:
@@ -469,7 +471,7 @@ def needs(file):
 )
 def test_real_images(key, counts, mean):
     bunch = FETCHERS[key]()
-    dataset = datasets._DATASETS[key]
+    dataset = DATASETS[key]
     assert bunch.images.shape == (sum(counts), *dataset.image_shape)
     assert bunch.images.dtype == dataset.dtype
     assert bunch.images.mean(dtype=np.float64) == pytest.approx(mean, abs=5e-5)
@@ -487,7 +489,7 @@ def test_real_mnist_test():
     counts = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
     np.testing.assert_array_equal(np.bincount(bunch.target), counts)
     checksum = "c3f9adf9c66efb572b1f9326c3a511b45910c7173b97be66ceceeeeaef6b802b"
-    assert datasets._sha256(bunch.images, bunch.target) == checksum
+    assert _kinds.sha256(bunch.images, bunch.target) == checksum
 
 
 @needs("mnist.npz")
@@ -503,7 +505,7 @@ def test_real_cifar10():
     bunch = datasets.fetch_cifar10(2000)
     assert bunch.images.shape == (2000, 32, 32, 3)
     assert bunch.images.dtype == np.uint8
-    assert bunch.target_names == list(datasets._DATASETS["cifar10"].class_names)
+    assert bunch.target_names == list(DATASETS["cifar10"].class_names)
     assert np.bincount(bunch.target).min() > 150  # the classes are mixed
     means = bunch.images.mean(axis=(0, 1, 2))
     np.testing.assert_allclose(means, [125.31, 122.95, 113.87], atol=3)
@@ -515,7 +517,7 @@ def test_real_newsgroups():
     assert bunch.data.shape == (18_846, 2000)
     assert bunch.data.dtype == np.float32
     counts = ", ".join(map(str, np.bincount(bunch.target)))
-    assert datasets._DATASETS["newsgroups20"].expected.startswith(counts)
+    assert DATASETS["newsgroups20"].expected.startswith(counts)
     assert bunch.target_names[0] == "alt.atheism"
     assert bunch.target_names[19] == "talk.religion.misc"
     lengths = sparse.linalg.norm(bunch.data, axis=1)
@@ -527,4 +529,4 @@ def test_checksum_is_that_of_the_bytes():
     images = np.arange(12, dtype=np.uint8).reshape(3, 2, 2)
     labels = np.array([1, 0, 2])
     expected = hashlib.sha256(bytes([*range(12), 1, 0, 2])).hexdigest()
-    assert datasets._sha256(images, labels) == expected
+    assert _kinds.sha256(images, labels) == expected

@@ -14,6 +14,7 @@ PAGES = [
     "docs/user_guide/cdc.md",
     "docs/user_guide/dacae.md",
     "docs/user_guide/deepclue.md",
+    "docs/user_guide/displays.md",
     "docs/user_guide/ensemble.md",
     "docs/user_guide/itec.md",
     "docs/user_guide/uspec.md",
@@ -22,11 +23,12 @@ PAGES = [
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("page", PAGES)
-def test_python_blocks_run_in_order(page):
+def test_python_blocks_run_in_order(page, tmp_path, monkeypatch):
     blocks = re.findall(
         r"^```python\n(.*?)^```", (ROOT / page).read_text(), re.M | re.S
     )
     assert blocks
+    monkeypatch.chdir(tmp_path)  # some write files
     namespace = {}
     for block in blocks:
         exec(compile(block, page, "exec"), namespace)

@@ -1,0 +1,152 @@
+"""Tests of scikit-learn's callbacks, for releases that have them."""
+
+import pickle
+import runpy
+import sys
+
+import numpy as np
+import pytest
+from sklearn.base import clone
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from skdeepcluster import CDCClustering, DECDAClustering, ITECClustering, _callbacks
+from skdeepcluster._training import record
+from skdeepcluster.metrics import nmi_scorer
+
+SMALL = {"n_init": 2, "batch_size": 64, "random_state": 0}
+QUICK = {"pretrain_epochs": 2, "max_iter": 6, "update_interval": 2, "tol": 0.0}
+ESTIMATORS = {
+    "decda": DECDAClustering(4, **QUICK, **SMALL, init="kmeans"),
+    "cdc": CDCClustering(4, **QUICK, **SMALL),
+    "itec": ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL),
+}
+
+
+@pytest.fixture(params=ESTIMATORS)
+def estimator(request):
+    pytest.importorskip("sklearn.callback")
+    return clone(ESTIMATORS[request.param])
+
+
+@pytest.fixture
+def decda():
+    pytest.importorskip("sklearn.callback")
+    return clone(ESTIMATORS["decda"])
+
+
+class Recorder:
+    """A callback that notes what it hears, and may ask to stop after an entry."""
+
+    def __init__(self, stop_after=None):
+        self.stop_after = stop_after
+        self.heard = []
+        self.predictions = []
+
+    def setup(self, estimator, context):
+        self.heard.append("setup")
+
+    def teardown(self, estimator, context):
+        self.heard.append("teardown")
+
+    def on_fit_task_begin(self, estimator, context):
+        self.heard.append(f"begin {context.task_name}")
+
+    def on_fit_task_end(self, estimator, context, *, X, y, fitted_estimator):
+        self.heard.append(f"end {context.task_name}")
+        if hasattr(fitted_estimator, "predict"):
+            self.predictions.append(fitted_estimator.predict(X))
+        return len(self.entries) == self.stop_after
+
+    @property
+    def entries(self):
+        ends = [heard[4:] for heard in self.heard if heard.startswith("end ")]
+        return [phase for phase in ends if phase != "fit"]
+
+
+def test_callbacks_hear_of_every_entry_of_the_history(estimator, digits):
+    recorder = Recorder()
+    estimator.set_callbacks(recorder).fit(digits)
+    assert recorder.entries == estimator.history_["phase"]
+    assert recorder.heard[:2] == ["setup", "begin fit"]
+    assert recorder.heard[-2:] == ["end fit", "teardown"]
+    np.testing.assert_array_equal(recorder.predictions[-1], estimator.labels_)
+
+
+def test_callbacks_change_nothing(estimator, digits):
+    alone = clone(estimator).fit(digits)
+    estimator.set_callbacks(Recorder()).fit(digits)
+    np.testing.assert_array_equal(estimator.transform(digits), alone.transform(digits))
+    assert type(estimator.history_) is dict
+    assert estimator.history_["loss"] == alone.history_["loss"]
+    assert set(vars(estimator)) == {*vars(alone), "_skl_callbacks"}
+    pickle.loads(pickle.dumps(alone))
+
+
+def test_a_model_predicts_as_soon_as_it_has_clusters(decda, digits):
+    recorder = Recorder()
+    decda.set_callbacks(recorder)
+    for _ in range(2):  # what an earlier fit has left does not predict in the next
+        recorder.predictions.clear()
+        decda.fit(digits)
+        # three intervals of finetuning, the decoder, and the whole fit
+        assert len(recorder.predictions) == 5
+
+
+def test_scores_while_training(decda, digits):
+    from sklearn.callback import ScoringMonitor
+
+    y = np.arange(len(digits)) % 4
+    monitor = ScoringMonitor(scoring=nmi_scorer)
+    decda.set_callbacks(monitor).fit(digits, y)
+    rows = monitor.get_logs().data
+    scores = [row["score"] for row in rows if row["task_name"] == "finetune"]
+    assert len(scores) == 3
+    whole = next(row["score"] for row in rows if row["task_name"] == "fit")
+    assert whole == nmi_scorer(decda, digits, y)
+
+
+@pytest.mark.parametrize("stop_after", [1, 3])
+def test_a_callback_may_stop(decda, digits, stop_after):
+    recorder = Recorder(stop_after)
+    decda.set_callbacks(recorder)
+    with pytest.warns(UserWarning, match="Training was interrupted"):
+        decda.fit(digits)
+    assert decda.stop_reason_ == "interrupted"
+    assert len(decda.history_["phase"]) == stop_after
+    np.testing.assert_array_equal(decda.labels_, decda.predict(digits))
+    assert recorder.heard[-1] == "teardown"
+
+
+def test_callbacks_of_a_failed_fit_are_torn_down(decda, digits):
+    recorder = Recorder()
+    decda.set_callbacks(recorder).set_params(pretrain_learning_rate=1e12)
+    decda.set_params(pretrain_optimizer="sgd")
+    with pytest.raises(ValueError, match="diverged"):
+        decda.fit(digits)
+    assert recorder.heard[-1] == "teardown"
+    assert "end fit" not in recorder.heard
+
+
+def test_callbacks_go_through_a_pipeline(decda, digits):
+    class Propagated(Recorder):
+        max_propagation_depth = None
+
+    recorder = Propagated()
+    rows = digits.reshape(len(digits), -1)
+    pipeline = make_pipeline(StandardScaler(with_std=False), decda)
+    pipeline.set_callbacks(recorder).fit(rows)
+    assert "finetune" in recorder.entries
+
+
+def test_older_releases_work_without(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearn.callback", None)
+    module = runpy.run_path(_callbacks.__file__)
+
+    class Estimator(module["CallbackSupportMixin"]):
+        pass
+
+    assert not hasattr(Estimator, "set_callbacks")
+    with module["reported_history"](Estimator(), None, None) as history:
+        record(history, phase="fit", loss=1.0)
+    assert history == {"phase": ["fit"], "loss": [1.0]}
