@@ -16,7 +16,7 @@ OLDEST = (
     "matplotlib==3.8.0",
     "numpy==1.26.0",
     "pandas==2.1.0",
-    "pillow==10.0.0",
+    "pillow==10.1.0",
     "pynndescent==0.5.13",
     "pyparsing==3.1.4",
     "pytest==8.2.0",
