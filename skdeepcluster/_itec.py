@@ -28,6 +28,10 @@ from skdeepcluster.topology import local_topology_matrix, select_representatives
 # Candidates for each representative, at least, where the data are few.
 _CANDIDATES_PER_REPRESENTATIVE = 10
 
+# Nearest representatives of a sample, at least, unless fewer are asked for: neighbours
+# have some of them in common, not all or none.
+_FEWEST_NEAREST = 3
+
 # Samples whose nearest representatives are looked for at a time.
 _ROWS_OF_A_CHUNK = 4096
 
@@ -146,14 +150,14 @@ class ITECClustering(BaseAutoencoderClustering):
         Number of random samples among which k-means finds the representatives (the
         paper's m). Fewer samples are all candidates.
 
-    n_representatives : int, default=100
+    n_representatives : int, default=150
         Number of representatives (the paper's p), from ``n_clusters`` to
         ``n_candidates``. Where there are fewer samples than ``n_candidates``, there is
         at most one for 10 of them, but not fewer than ``n_clusters``.
 
-    n_nearest : int, default=10
+    n_nearest : int, default=3
         Number of representatives that are close to a sample (the paper's g), at most
-        ``n_representatives``. Shrinks in proportion with them.
+        ``n_representatives``. Shrinks in proportion with them, but not below 3.
 
     topology_epochs : int or "auto", default="auto"
         Passes over the data in which the autoencoder of the topology learns;
@@ -295,8 +299,8 @@ class ITECClustering(BaseAutoencoderClustering):
         pretrain_schedule="one-cycle",
         topology=True,
         n_candidates=5000,
-        n_representatives=100,
-        n_nearest=10,
+        n_representatives=150,
+        n_nearest=3,
         topology_epochs="auto",
         topology_units=(100, 64, 32, 20),
         combine="concat",
@@ -450,7 +454,9 @@ class ITECClustering(BaseAutoencoderClustering):
         n_candidates = n_samples
         most = max(n_candidates // _CANDIDATES_PER_REPRESENTATIVE, self.n_clusters)
         n_representatives = min(p, most)
-        n_nearest = max(1, round(g * n_representatives / p))
+        in_proportion = round(g * n_representatives / p)
+        n_nearest = max(in_proportion, min(g, _FEWEST_NEAREST))
+        n_nearest = min(n_nearest, n_representatives)
         return n_candidates, n_representatives, n_nearest
 
     def _augmentation(self, X, is_on=True):

@@ -270,14 +270,16 @@ def test_auto_budgets_grow_with_the_data(digits, n_samples):
         (10, 70_000, (5000, 100, 10)),
         (10, 1797, (1797, 100, 10)),
         (10, 500, (500, 50, 5)),
-        (10, 60, (60, 10, 1)),
-        (4, 10, (10, 4, 1)),
+        (10, 60, (60, 10, 3)),
+        (2, 20, (20, 2, 2)),
+        (4, 10, (10, 4, 3)),
         (1, 5, (5, 1, 1)),
         (80, 300, (300, 80, 8)),
     ],
 )
 def test_representatives_shrink_with_the_data(n_clusters, n_samples, expected):
-    assert ITECClustering(n_clusters)._plan_topology(n_samples) == expected
+    model = ITECClustering(n_clusters, n_representatives=100, n_nearest=10)
+    assert model._plan_topology(n_samples) == expected
 
 
 def test_topology_of_one_representative_is_no_obstacle(noise):
@@ -374,7 +376,7 @@ def test_new_images_go_through_both_codes(digits):
     model = make().fit(train)
     topology = model.network_.encoder.encoders[1]
     T = local_topology_matrix(
-        new.reshape(100, -1), topology.representatives.numpy(), 2
+        new.reshape(100, -1), topology.representatives.numpy(), 3
     ).toarray()
     L = apply(topology.autoencoder.encoder, torch.tensor(T))
     assert_array_equal(model.transform(new)[:, 3:], L)
@@ -414,8 +416,8 @@ def test_sums_cannot_be_decoded(digits):
     ("parameters", "message"),
     [
         ({"n_representatives": 3}, "n_clusters=4, more than n_representatives=3"),
-        ({"n_nearest": 101}, "n_nearest=101, more than n_representatives=100"),
-        ({"n_candidates": 99}, "n_representatives=100, more than n_candidates=99"),
+        ({"n_nearest": 151}, "n_nearest=151, more than n_representatives=150"),
+        ({"n_candidates": 149}, "n_representatives=150, more than n_candidates=149"),
         ({"filters": (32, 64)}, r"filters=\(32, 64\); expected 3 positive"),
         ({"filters": (32, 64, 0)}, r"filters=\(32, 64, 0\)"),
         ({"topology_units": (8, 1.5)}, r"topology_units=\(8, 1.5\); expected positive"),
@@ -515,7 +517,7 @@ def test_an_interrupted_model_can_be_fitted_again(digits, monkeypatch):
 
 
 def test_nothing_shrinks_where_there_are_enough_samples():
-    model = ITECClustering(10, n_candidates=500)
+    model = ITECClustering(10, n_candidates=500, n_representatives=100, n_nearest=10)
     assert model._plan_topology(70_000) == (500, 100, 10)
     assert model._plan_topology(400) == (400, 40, 4)
 
