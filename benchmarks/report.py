@@ -133,7 +133,8 @@ our default budgets and network.
 
 ABLATION_HEADER = """\
 What topology and augmentation bring (Table 6 of the paper), and what an ensemble does
-in place of the final k-means: mean ACC with our defaults p = 150 and g = 3, codes as they are.
+in place of the final k-means: mean ACC with our defaults, p = 150 and g = 3, and codes
+as they are.
 """
 ABLATION = {
     "baseline": (False, False),
