@@ -135,9 +135,9 @@ LAYERS_HEADER = """\
 
 ACC of what one trained network gives: its cluster head (Contrastive Clustering),
 k-means on each layer, and the ensemble of all layers with equal weights and with those
-of the paper; mean ± standard deviation over the seeds. `benchmarks/deepclue_layers.py` makes
-these runs, with our defaults but for the number of *steps*, of the first rows of a
-data set. The budget is far below the paper's: 1,000 epochs of a ResNet-34 at 224
+of the paper; mean ± standard deviation over the seeds. `benchmarks/deepclue_layers.py`
+makes these runs, with our defaults but for the number of *steps*, of the first rows of
+a data set. The budget is far below the paper's: 1,000 epochs of a ResNet-34 at 224
 pixels, which it says give .656 (cluster head) and .689 (ensemble) on all of
 Fashion-MNIST, and .790 and .764 on all of CIFAR-10.
 """
