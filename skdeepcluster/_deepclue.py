@@ -131,8 +131,8 @@ class DeepCluEClustering(BaseDeepClustering):
         Passes over the data. ``"auto"`` makes them 1.5 steps for every sample, or
         2,000 steps if that is fewer.
 
-    learning_rate : float, default=1e-3
-        Of Adam, positive.
+    learning_rate : float, default=3e-3
+        Of Adam, positive. The paper's is 3e-4, for a ResNet-34 and many more steps.
 
     schedule : {"constant", "one-cycle"}, default="one-cycle"
         How the learning rate changes: not at all, or up to the one given and down
@@ -292,7 +292,7 @@ class DeepCluEClustering(BaseDeepClustering):
         image_size=None,
         augment="auto",
         epochs="auto",
-        learning_rate=1e-3,
+        learning_rate=3e-3,
         schedule="one-cycle",
         instance_temperature=0.5,
         cluster_temperature=1.0,

@@ -31,7 +31,7 @@ _FEWEST_STAGES = 3
 
 
 class LayerReader(nn.Module):
-    """Outputs of some layers of a network, side by side, each reduced by a module.
+    """Outputs of some layers of a network, side by side, those that are wide reduced.
 
     Parameters
     ----------
@@ -40,19 +40,14 @@ class LayerReader(nn.Module):
 
     names : sequence of str
         Names of its modules, as of ``named_modules``.
-
-    reductions : sequence of Module or None, default=None
-        Map each layer's flattened output, (n_samples, n_values), to
-        (n_samples, n_columns). None leaves them as they are.
     """
 
-    def __init__(self, network, names, reductions=None):
+    def __init__(self, network, names):
         super().__init__()
         self.network = network
         self.names = list(names)
-        if reductions is None:
-            reductions = [nn.Identity() for _ in names]
-        self.reductions = nn.ModuleList(reductions)
+        # of a layer's flattened output, (n_samples, n_values), to fewer columns
+        self.reductions = nn.ModuleList(nn.Identity() for _ in names)
         self.widths = None
 
     def forward(self, x):

@@ -54,12 +54,11 @@ class TestAccuracy:
         model, _, y = digits_model
         assert clustering_accuracy_score(y, model.labels_) > 0.75
 
-    def test_the_ensemble_beats_the_cluster_head(self, digits_model):
+    def test_the_cluster_head_by_itself(self, digits_model):
         model, images, y = digits_model
         network = model.network_.reader.network
         head = apply(network, model._check_X(images, reset=False)).argmax(dim=1)
-        ari = adjusted_rand_score(y, model.labels_)
-        assert ari > adjusted_rand_score(y, head.numpy())
+        assert clustering_accuracy_score(y, head.numpy()) > 0.75
 
     def test_blobs(self):
         X, y = make_blobs(500, centers=5, n_features=10, random_state=0)

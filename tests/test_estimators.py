@@ -608,7 +608,10 @@ def test_more_threads_of_kmeans_repeat_as_well(estimator, name):
     with threadpool_limits(limits=4):
         torch.set_num_threads(n_threads)  # its own repeat, and crowd a small machine
         # few steps, but more samples than k-means takes on a single thread
-        few = {"epochs": 0} if name in CONTRASTIVE else {"batch_size": 1500}
+        if name in CONTRASTIVE:
+            few = {"epochs": 0, "layers": ["instance_head.fc8"]}
+        else:
+            few = {"batch_size": 1500}
         estimator.set_params(**few)
         fits = [clone(estimator).fit(X).predict_proba(X) for _ in range(3)]
     for probabilities in fits[1:]:
