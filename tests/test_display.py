@@ -423,6 +423,14 @@ def test_history_of_single_entries_is_drawn():
     assert list(display.axes_) == ["all"]
 
 
+def test_history_knows_a_number_of_clusters_that_was_found():
+    clusterer = make_table()
+    clusterer.n_clusters, clusterer.n_clusters_ = "auto", 5
+    clusterer.history_ = {"phase": ["a"], "loss": [1.0], "largest_cluster": [0.4]}
+    display = TrainingHistoryDisplay.from_estimator(clusterer)
+    assert display.axes_["shares"].lines[-1].get_ydata()[0] == 1 / 5
+
+
 def test_history_of_a_pipeline(digits):
     cdc = CDCClustering(3, max_iter=2, **QUICK)
     rows = digits.reshape(len(digits), -1)
