@@ -82,15 +82,14 @@ for parameters in results["params"]:
         labels = pipeline.set_params(**parameters).fit_predict(X)
     accuracies.append(clustering_accuracy_score(digits.target, labels))
 
-figure, ax = plt.subplots(figsize=(6, 3.5), layout="constrained")
-ax.scatter(results["mean_test_score"], accuracies)
+figure, ax = plt.subplots(figsize=(8, 3.5), layout="constrained")
 for score, accuracy, parameters in zip(
     results["mean_test_score"], accuracies, results["params"], strict=True
 ):
     text = ", ".join(f"{name.split('__')[1]}={v}" for name, v in parameters.items())
-    ax.annotate(text, (score, accuracy), fontsize="small")
+    ax.scatter(score, accuracy, label=text)
 ax.set(xlabel="silhouette of pixels, without labels", ylabel="accuracy")
-ax.margins(x=0.6)
+figure.legend(loc="outside right upper")
 plt.show()
 
 # %%

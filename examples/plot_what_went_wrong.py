@@ -35,8 +35,8 @@ TrainingHistoryDisplay.from_estimator(collapsed)
 plt.show()
 
 # %%
-# The history shows it: labels jump to and fro, the largest cluster holds most of the
-# samples and the smallest next to nothing. So does the gallery: all prototypes look
+# The history shows it: labels jump back and forth, the largest cluster holds most of
+# the samples and the smallest next to nothing. So does the gallery: all prototypes look
 # like the mean of everything, and each row is a mixture. Where a cluster ends up
 # without any member, ``fit`` says so with a warning.
 

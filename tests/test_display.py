@@ -266,6 +266,23 @@ def test_gallery_names_features_and_shows_those_that_differ_most():
     assert names == sorted(names, key=lambda name: int(name[1:]))
 
 
+def test_feature_names_may_be_given():
+    names = ["number", "digit of pi", "one", "zero"]
+    display = ClusterGalleryDisplay.from_estimator(
+        make_table(), ROWS, feature_names=names
+    )
+    text = display.ax_.get_xlabel().replace("\n", " ")
+    assert text == "bars, from the left: number, digit of pi, one, zero"
+
+
+@pytest.mark.parametrize("n", [0, -1])
+def test_nothing_to_draw_is_an_error(n):
+    with pytest.raises(ValueError, match=f"n_members == {n}, must be >= 1"):
+        ClusterGalleryDisplay.from_estimator(make_table(), ROWS, n_members=n)
+    with pytest.raises(ValueError, match=f"max_samples == {n}, must be >= 2"):
+        EmbeddingDisplay.from_estimator(make_table(), ROWS, max_samples=n)
+
+
 def test_gallery_folds_rows(digits):
     rows = digits.reshape(len(digits), -1)
     clusterer = UltraScalableSpectralClustering(3, random_state=0).fit(rows)
@@ -421,6 +438,14 @@ def test_history_terms_shares_and_changes():
 def test_history_of_single_entries_is_drawn():
     display = TrainingHistoryDisplay({"phase": ["all"], "loss": [1.0]}).plot()
     assert list(display.axes_) == ["all"]
+
+
+def test_history_knows_a_number_of_clusters_that_was_found():
+    clusterer = make_table()
+    clusterer.n_clusters, clusterer.n_clusters_ = "auto", 5
+    clusterer.history_ = {"phase": ["a"], "loss": [1.0], "largest_cluster": [0.4]}
+    display = TrainingHistoryDisplay.from_estimator(clusterer)
+    assert display.axes_["shares"].lines[-1].get_ydata()[0] == 1 / 5
 
 
 def test_history_of_a_pipeline(digits):

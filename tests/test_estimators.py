@@ -3,6 +3,7 @@
 import pickle
 
 import joblib
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -21,6 +22,11 @@ from skdeepcluster import (
     ITECClustering,
 )
 from skdeepcluster._base import build_autoencoder
+from skdeepcluster.display import (
+    ClusterGalleryDisplay,
+    EmbeddingDisplay,
+    TrainingHistoryDisplay,
+)
 from skdeepcluster.metrics import accuracy_scorer
 
 QUICK = {"pretrain_epochs": 2, "max_iter": 6, "update_interval": 2, "tol": 0.0}
@@ -181,6 +187,24 @@ def test_finetuning_is_counted_and_recorded(estimator, digits):
     smallest, largest = history["smallest_cluster"], history["largest_cluster"]
     assert (np.array(smallest)[finetuned] >= 0).all()
     assert (np.array(largest)[finetuned] >= 1 / 4).all()
+
+
+# --- displays ---------------------------------------------------------------------
+
+
+def test_displays_show_it(estimator, digits):
+    estimator.fit(digits)
+    gallery = ClusterGalleryDisplay.from_estimator(estimator, digits, n_members=1)
+    assert gallery.prototypes.shape == (4, 8, 8)
+    assert (
+        gallery.sizes.tolist() == np.bincount(estimator.labels_, minlength=4).tolist()
+    )
+    embedding = EmbeddingDisplay.from_estimator(estimator, digits)
+    assert embedding.points.shape == (len(digits), 2)
+    history = TrainingHistoryDisplay.from_estimator(estimator)
+    assert set(history.losses) <= set(estimator.history_["phase"])
+    assert all("loss" in terms for terms in history.losses.values())
+    plt.close("all")
 
 
 # --- seeds ------------------------------------------------------------------------

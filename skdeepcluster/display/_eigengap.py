@@ -4,6 +4,7 @@ import numpy as np
 
 from skdeepcluster.display._shared import (
     check_has,
+    count_clusters,
     import_matplotlib,
     last_step,
     make_axes,
@@ -96,7 +97,7 @@ class EigengapDisplay:
         import_matplotlib()
         clusterer = last_step(estimator)
         check_has(clusterer, "eigenvalues_")
-        n_clusters = getattr(clusterer, "n_clusters", None)
+        n_clusters = count_clusters(clusterer)
         return cls(clusterer.eigenvalues_, n_clusters=n_clusters).plot(ax)
 
     @property

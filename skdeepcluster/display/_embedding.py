@@ -1,8 +1,10 @@
 """The embedding in a plane."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.decomposition import PCA
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, check_scalar
 
 from skdeepcluster.display._shared import (
     check_has,
@@ -128,6 +130,8 @@ class EmbeddingDisplay:
         """
         import_matplotlib()
         check_has(estimator, "transform", "predict_proba")
+        if max_samples is not None:
+            check_scalar(max_samples, "max_samples", Integral, min_val=2)
         X = X if hasattr(X, "shape") else np.asarray(X)
         indices = np.arange(X.shape[0])
         if max_samples is not None and len(indices) > max_samples:

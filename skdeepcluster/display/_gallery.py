@@ -1,13 +1,14 @@
 """What is in each cluster: its prototype and some of its members."""
 
 from math import prod
+from numbers import Integral
 from textwrap import wrap
 
 import numpy as np
 from scipy import sparse
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_scalar
 
 from skdeepcluster.display._shared import (
     check_has,
@@ -58,7 +59,7 @@ class ClusterGalleryDisplay:
     moments : pair of ndarray of shape (n_features,), default=None
         Mean and standard deviation of each feature, for vectors.
 
-    feature_names : ndarray of shape (n_features,), default=None
+    feature_names : array-like of shape (n_features,), default=None
         What bars are, for vectors; None are numbers.
 
     Attributes
@@ -126,7 +127,7 @@ class ClusterGalleryDisplay:
             (h, w) or (h, w, c): how flat rows fold into images. None is what the
             estimator was told, if anything.
 
-        feature_names : ndarray of shape (n_features,), default=None
+        feature_names : array-like of shape (n_features,), default=None
             Names of the columns of X. None are those of a frame, or numbers.
 
         ax : matplotlib Axes, default=None
@@ -138,6 +139,9 @@ class ClusterGalleryDisplay:
         """
         import_matplotlib()
         check_has(estimator, "predict_proba")
+        check_scalar(n_members, "n_members", Integral, min_val=1)
+        if feature_names is None:
+            feature_names = getattr(X, "columns", None)
         probabilities = np.asarray(estimator.predict_proba(X))
         labels = probabilities.argmax(axis=1)
         n_clusters = probabilities.shape[1]
@@ -158,7 +162,7 @@ class ClusterGalleryDisplay:
             most_certain_indices=list(most),
             least_certain_indices=list(least),
             moments=_find_moments(rows) if len(sample_shape) == 1 else None,
-            feature_names=_find_names(X) if feature_names is None else feature_names,
+            feature_names=feature_names,
         )
         return display.plot(ax)
 
@@ -263,7 +267,8 @@ class ClusterGalleryDisplay:
         lefts, rows = (np.array(part) for part in list(zip(*cells, strict=True))[:2])
         lines = rows + (1 - _GAP) / 2
         ax.hlines(lines, lefts, lefts + width, color="gray", linewidth=0.5)
-        names = shown if self.feature_names is None else self.feature_names[shown]
+        names = self.feature_names
+        names = shown if names is None else np.asarray(names)[shown]
         names = "bars, from the left: " + ", ".join(map(str, names))
         ax.set_xlabel("\n".join(wrap(names, _WIDEST_LINE)), fontsize="small")
 
@@ -318,11 +323,6 @@ def _find_moments(rows):
     scaler = StandardScaler(with_mean=not sparse.issparse(rows)).fit(rows)
     mean = np.asarray(rows.mean(axis=0)).ravel()
     return mean, scaler.scale_
-
-
-def _find_names(X):
-    names = getattr(X, "columns", None)
-    return None if names is None else np.asarray(names)
 
 
 def _dense(rows):

@@ -7,6 +7,7 @@ import numpy as np
 
 from skdeepcluster.display._shared import (
     check_has,
+    count_clusters,
     import_matplotlib,
     last_step,
     make_axes,
@@ -91,7 +92,7 @@ class TrainingHistoryDisplay:
         check_has(clusterer, "history_")
         display = cls(
             clusterer.history_,
-            n_clusters=getattr(clusterer, "n_clusters", None),
+            n_clusters=count_clusters(clusterer),
             tol=getattr(clusterer, "tol", None),
         )
         return display.plot(ax)

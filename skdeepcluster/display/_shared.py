@@ -52,6 +52,12 @@ def check_has(estimator, *names):
             )
 
 
+def count_clusters(clusterer):
+    """Number of clusters that was asked for or found; None where neither is known."""
+    asked_for = getattr(clusterer, "n_clusters", None)
+    return getattr(clusterer, "n_clusters_", asked_for)
+
+
 def find_centers(estimator, embed, labels, n_clusters):
     """Centres in the embedding: the estimator's, or the means of the members.
 
