@@ -9,6 +9,10 @@ from skdeepcluster.losses._assignments import (
     student_t_assignment,
     target_distribution,
 )
+from skdeepcluster.losses._contrastive import (
+    cluster_contrastive_loss,
+    instance_contrastive_loss,
+)
 from skdeepcluster.losses._correlations import (
     affinity_loss,
     correlation_loss,
@@ -23,8 +27,10 @@ from skdeepcluster.losses._pairs import (
 __all__ = [
     "adaptive_pair_loss",
     "affinity_loss",
+    "cluster_contrastive_loss",
     "correlation_loss",
     "correlation_matrix",
+    "instance_contrastive_loss",
     "kl_divergence",
     "kmeans_loss",
     "pair_loss",
