@@ -15,11 +15,17 @@ from skdeepcluster.augment._vectors import (
     gaussian_noise,
     random_masking,
 )
+from skdeepcluster.augment._views import (
+    corrupted,
+    random_view,
+)
 
 __all__ = [
+    "corrupted",
     "gaussian_noise",
     "random_affine",
     "random_masking",
+    "random_view",
     "shifted_channels",
     "warp_affine",
 ]

@@ -21,6 +21,13 @@ from skdeepcluster.networks._topology import (
     TopologyAutoencoder,
     TopologyEncoder,
 )
+from skdeepcluster.networks._views import (
+    ConvolutionalEncoder,
+    CosineClassifier,
+    DenseEncoder,
+    Projector,
+    UnitLength,
+)
 
 __all__ = [
     "Autoencoder",
@@ -28,11 +35,16 @@ __all__ = [
     "ClusterHead",
     "ClusteringAutoencoder",
     "ConvolutionalAutoencoder",
+    "ConvolutionalEncoder",
+    "CosineClassifier",
     "DenseAutoencoder",
+    "DenseEncoder",
     "JointDecoder",
     "JointEncoder",
     "NormalizedConvolutionalAutoencoder",
     "NormalizedDenseAutoencoder",
+    "Projector",
     "TopologyAutoencoder",
     "TopologyEncoder",
+    "UnitLength",
 ]
