@@ -5,6 +5,7 @@ from skdeepcluster._decda import DECDAClustering
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._itec import ITECClustering
 from skdeepcluster._uspec import UltraScalableSpectralClustering
+from skdeepcluster._viewgraph import ViewGraphClustering
 
 __all__ = [
     "CDCClustering",
@@ -12,5 +13,6 @@ __all__ = [
     "EnsembleClustering",
     "ITECClustering",
     "UltraScalableSpectralClustering",
+    "ViewGraphClustering",
 ]
 __version__ = "0.1.0"

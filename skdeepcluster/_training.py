@@ -53,10 +53,10 @@ def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
         yield order[start : start + batch_size]
 
 
-def endless_batches(n_rows, batch_size, *, shuffle, device=None):
+def endless_batches(n_rows, batch_size, **settings):
     """Yield the batches of one pass after another, for ever."""
     while True:
-        yield from batches(n_rows, batch_size, shuffle=shuffle, device=device)
+        yield from batches(n_rows, batch_size, **settings)
 
 
 def auto_steps(n_samples):
@@ -93,8 +93,9 @@ def make_optimizer(name, parameters, learning_rate):
 
     Parameters
     ----------
-    name : {"sgd", "adam"}
-        ``"sgd"`` has a momentum of 0.9; ``"adam"`` has Keras' epsilon, 1e-7.
+    name : {"sgd", "adam", "adamw"}
+        ``"sgd"`` has a momentum of 0.9; ``"adam"`` has Keras' epsilon, 1e-7;
+        ``"adamw"`` a weight decay of 1e-4.
 
     parameters : iterable of Parameter
 
@@ -109,6 +110,10 @@ def make_optimizer(name, parameters, learning_rate):
     fused = parameters[0].device.type in ("cpu", "cuda")
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, fused=fused)
+    if name == "adamw":
+        return torch.optim.AdamW(
+            parameters, lr=learning_rate, weight_decay=1e-4, fused=fused
+        )
     return torch.optim.Adam(parameters, lr=learning_rate, eps=1e-7, fused=fused)
 
 

@@ -1,7 +1,7 @@
 """Neighbourhoods of samples: representatives, graphs, and communities of graphs.
 
-What :class:`~skdeepcluster.ITECClustering` learns from beside the images themselves, and
-what :class:`~skdeepcluster.ViewGraphClustering` cuts into clusters.
+What :class:`~skdeepcluster.ITECClustering` learns from beside the images themselves,
+and what :class:`~skdeepcluster.ViewGraphClustering` cuts into clusters.
 """
 
 from skdeepcluster.topology._communities import (
@@ -10,6 +10,7 @@ from skdeepcluster.topology._communities import (
     merge_step_by_step,
     partition_graph,
 )
+from skdeepcluster.topology._counting import estimate_n_clusters
 from skdeepcluster.topology._graphs import (
     nearest_on_sphere,
     neighbor_graph,
@@ -21,6 +22,7 @@ from skdeepcluster.topology._representatives import (
 )
 
 __all__ = [
+    "estimate_n_clusters",
     "find_communities",
     "local_topology_matrix",
     "merge_communities",

@@ -4,8 +4,6 @@ from numbers import Integral
 
 import numpy as np
 from scipy import sparse
-from sklearn.metrics import adjusted_rand_score
-from sklearn.utils import check_random_state
 
 # Resolutions to try in turn. Above the last one they double.
 _RESOLUTIONS = np.geomspace(0.2, 8, 16)
@@ -185,11 +183,11 @@ def partition_graph(W, n_clusters):
             f"Got n_clusters={n_clusters!r}; expected an integer from 1 to "
             f"n_samples={n_samples}."
         )
-    communities = _communities_enough(W, n_clusters, _SMALLEST_SHARE)
+    communities = communities_enough(W, n_clusters, _SMALLEST_SHARE)
     return merge_communities(W, communities, n_clusters)
 
 
-def _communities_enough(W, n_clusters, smallest_share):
+def communities_enough(W, n_clusters, smallest_share):
     """Communities at the first resolution at which there are enough."""
     n_samples = W.shape[0]
     for resolution in _RESOLUTIONS:

@@ -1,0 +1,384 @@
+"""Clustering by views of samples and the graph of their neighbours."""
+
+import copy
+import warnings
+from functools import partial
+from itertools import islice
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from skdeepcluster._base import BaseDeepClustering, resolve_augmentation
+from skdeepcluster._device import autocast
+from skdeepcluster._ensemble import EnsembleClustering
+from skdeepcluster._training import (
+    apply,
+    endless_batches,
+    finish,
+    keeping_on_interrupt,
+    make_optimizer,
+    make_scheduler,
+    progress_bar,
+    record,
+    train,
+)
+from skdeepcluster.losses import instance_contrastive_loss, vicreg_loss
+from skdeepcluster.networks import (
+    ConvolutionalEncoder,
+    CosineClassifier,
+    DenseEncoder,
+    Projector,
+    UnitLength,
+)
+from skdeepcluster.topology import (
+    estimate_n_clusters,
+    neighbor_graph,
+    partition_graph,
+)
+
+_VIEW_LOSSES = {
+    "vicreg": vicreg_loss,
+    "infonce": partial(instance_contrastive_loss, temperature=0.2),
+}
+_ENCODERS = {"conv": ConvolutionalEncoder, "mlp": DenseEncoder}
+
+# Steps between two entries of the history, and so of the progress bar.
+_STEPS_OF_AN_ENTRY = 50
+
+# Dimensions to which inputs are reduced for their graph, and rows that decide how.
+_INPUT_DIMS = 64
+_ROWS_FOR_INPUT_DIMS = 4096
+
+# An embedding is given up if it spreads over less than this share of its sphere, or
+# over hardly more than one dimension.
+_LEAST_SPREAD = 0.01
+_FEWEST_DIMS = 1.2
+
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_COUNT = Interval(Integral, 0, None, closed="left")
+
+
+class ViewGraphClustering(BaseDeepClustering):
+    """DOC"""
+
+    _parameter_constraints: dict = {
+        **BaseDeepClustering._parameter_constraints,
+        "n_clusters": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "view_loss": [StrOptions(set(_VIEW_LOSSES))],
+        "network": [StrOptions({"auto", *_ENCODERS}), callable],
+        "view_steps": [_COUNT, StrOptions({"auto"})],
+        "learning_rate": [_POSITIVE],
+        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "input_weight": [Interval(Real, 0, None, closed="left")],
+        "partition": [StrOptions({"communities", "ensemble"})],
+        "max_rounds": [_COUNT],
+        "round_steps": [Interval(Integral, 1, None, closed="left")],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "tol": [Interval(Real, 0, 1, closed="both")],
+        # a variance needs two
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    _accepts_sparse = True
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        view_loss="vicreg",
+        network="auto",
+        latent_dim=64,
+        image_shape=None,
+        augment="auto",
+        view_steps="auto",
+        learning_rate=3e-3,
+        n_neighbors=10,
+        input_weight=1.0,
+        partition="communities",
+        max_rounds=3,
+        round_steps=300,
+        label_smoothing=0.1,
+        tol=1e-3,
+        batch_size=256,
+        device="auto",
+        precision="float32",
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_clusters = n_clusters
+        self.view_loss = view_loss
+        self.network = network
+        self.latent_dim = latent_dim
+        self.image_shape = image_shape
+        self.augment = augment
+        self.view_steps = view_steps
+        self.learning_rate = learning_rate
+        self.n_neighbors = n_neighbors
+        self.input_weight = input_weight
+        self.partition = partition
+        self.max_rounds = max_rounds
+        self.round_steps = round_steps
+        self.label_smoothing = label_smoothing
+        self.tol = tol
+        self.batch_size = batch_size
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit_network(self, X, random_state):
+        """Learn from views, cut the graph, teach the partition; Ctrl-C cuts it short."""
+        encoder = self._build_encoder(X)
+        with keeping_on_interrupt(self._interrupt):
+            self._learn_views(X, encoder)
+        encoder = nn.Sequential(encoder, UnitLength())
+        labels = finish(
+            lambda: self._find_first_clusters(X, encoder, random_state),
+            self._interrupt,
+        )
+        self.network_ = CosineClassifier(
+            encoder, _cluster_means(apply(encoder, X), labels)
+        )
+        with keeping_on_interrupt(self._interrupt):
+            if self.stop_reason_ != "interrupted":
+                self._teach_until_settled(X, labels, random_state)
+
+    def _build_encoder(self, X):
+        """Network that embeds a batch, not yet scaled to unit length."""
+        network = self.network
+        if callable(network):
+            return _check_encoder(copy.deepcopy(network(X.shape)), X.shape).to(X.device)
+        is_image = len(X.shape) == 3
+        if network == "conv" and not is_image:
+            raise ValueError(
+                f"Got network='conv' for vectors of {X.shape[0]} features; give images "
+                "of shape (n, h, w) or (n, h, w, c), say how rows fold by "
+                "image_shape=(h, w), or choose network='mlp'."
+            )
+        if network == "auto":
+            network = "conv" if is_image else "mlp"
+        with torch.device("cpu"):  # whatever the caller's default is
+            encoder = _ENCODERS[network](X.shape, self.latent_dim).float()
+        return encoder.to(X.device)
+
+    def _augmentation(self, X):
+        name = self.augment
+        if isinstance(name, str) and name == "auto":
+            name = {1: "corruption", 3: "views"}[len(X.shape)]
+            if len(X.shape) == 3 and X.shape[0] > 2:
+                name = "views-photo"
+        return resolve_augmentation(name, X.shape)
+
+    def _plan_view_steps(self, n_samples):
+        if n_samples < 2:  # there is nothing that it could differ from
+            return 0
+        if self.view_steps == "auto":
+            return auto_view_steps(n_samples)
+        return self.view_steps
+
+    def _learn_views(self, X, encoder):
+        """Let two views of a sample be embedded alike, and all samples not."""
+        augment, view_loss = self._augmentation(X), _VIEW_LOSSES[self.view_loss]
+        width = _embedding_width(encoder, X)
+        with torch.device("cpu"):
+            projector = Projector(width).float()
+        module = nn.Sequential(encoder, projector.to(X.device))
+
+        def loss(rows):
+            x = X[rows]
+            views = torch.cat([augment(x), augment(x)])
+            Za, Zb = module(views).float().chunk(2)
+            return {"loss": view_loss(Za, Zb)}
+
+        n_steps = self._plan_view_steps(len(X))
+        self._train(X, module, loss, n_steps, "views")
+
+    def _train(self, X, module, loss, n_steps, phase, **entry):
+        """Minimise a loss over batches of rows, in one cycle of the learning rate."""
+        optimizer = make_optimizer("adamw", module.parameters(), self.learning_rate)
+        scheduler = make_scheduler("one-cycle", optimizer, n_steps)
+        stream = endless_batches(
+            len(X), self.batch_size, shuffle=True, drop_last=True, device=X.device
+        )
+        with progress_bar(n_steps, phase, self.verbose, "step") as bar:
+            for start in range(0, n_steps, _STEPS_OF_AN_ENTRY):
+                n_here = min(_STEPS_OF_AN_ENTRY, n_steps - start)
+                terms = train(
+                    loss,
+                    self._counted(islice(stream, n_here)),
+                    module=module,
+                    optimizer=optimizer,
+                    scheduler=scheduler,
+                    autocast=autocast(self.precision, X.device),
+                )
+                record(self.history_, phase=phase, **entry, **terms)
+                bar.set_postfix(loss=terms["loss"], refresh=False)
+                bar.update(n_here)
+
+    def _find_first_clusters(self, X, encoder, random_state):
+        """First partition, with the graph of the inputs beside that of the views."""
+        Z = apply(encoder, X).cpu().numpy()
+        self._check_spread(Z)
+        self.n_clusters_, self.agreement_ = self.n_clusters, None
+        if self.n_clusters == "auto":
+            self.n_clusters_, agreement = estimate_n_clusters(
+                Z, n_neighbors=self.n_neighbors, random_state=random_state
+            )
+            self.agreement_ = float(agreement[self.n_clusters_ - 1])
+        return self._partition(Z, random_state, self._input_graph(X, random_state))
+
+    def _input_graph(self, X, random_state):
+        """Graph of the inputs themselves, or None."""
+        if self.input_weight == 0 or len(X) < 2:
+            return None
+        rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
+        return neighbor_graph(rows, self.n_neighbors, random_state)
+
+    def _partition(self, Z, random_state, input_graph=None):
+        """Cluster embedded samples, by the graph of their neighbours or an ensemble."""
+        n_clusters = self.n_clusters_
+        if self.partition == "ensemble" and len(np.unique(Z, axis=0)) >= n_clusters:
+            ensemble = EnsembleClustering(n_clusters, random_state=random_state)
+            return np.unique(ensemble.fit_predict(Z), return_inverse=True)[1]
+        W = neighbor_graph(Z, self.n_neighbors, random_state)
+        if input_graph is not None:
+            W = (W + self.input_weight * input_graph).tocsr()
+        return partition_graph(W, n_clusters)
+
+    def _check_spread(self, Z):
+        """Warn of an embedding in which all samples look alike."""
+        centered = Z - Z.mean(axis=0)
+        covariance = centered.T @ centered / len(Z)
+        spread = float(np.trace(covariance))  # of rows of unit length
+        self.n_effective_dims_ = 0.0
+        if spread > 0:
+            self.n_effective_dims_ = spread**2 / float(np.square(covariance).sum())
+        if spread < _LEAST_SPREAD or self.n_effective_dims_ < _FEWEST_DIMS:
+            warnings.warn("COLLAPSE", stacklevel=2)
+
+    def _teach_until_settled(self, X, labels, random_state):
+        """Alternate between teaching the partition and finding it anew."""
+        label_change = np.nan
+        for _ in range(self.max_rounds):
+            self._teach(X, labels, label_change)
+            Z = self._embed(X).cpu().numpy()
+            labels, previous = self._partition(Z, random_state), labels
+            labels = _renumber(labels, previous)
+            label_change = float(np.mean(labels != previous))
+            if label_change < self.tol:
+                self.stop_reason_ = "converged"
+                break
+
+    def _teach(self, X, labels, label_change):
+        """Cross-entropy of augmented samples with the clusters of the partition."""
+        network, augment = self.network_, self._augmentation(X)
+        with torch.no_grad():
+            network.centers.copy_(_cluster_means(self._embed(X), labels))
+        targets = torch.from_numpy(labels).to(X.device)
+        if len(X) < 2:
+            return
+
+        def loss(rows):
+            Z = network.encoder(augment(X[rows]))
+            return {
+                "loss": F.cross_entropy(
+                    network.logits(Z),
+                    targets[rows],
+                    label_smoothing=self.label_smoothing,
+                )
+            }
+
+        sizes = np.bincount(labels, minlength=self.n_clusters_) / len(labels)
+        self._train(
+            X,
+            network,
+            loss,
+            self.round_steps,
+            "round",
+            label_change=label_change,
+            largest_cluster=sizes.max(),
+            smallest_cluster=sizes.min(),
+        )
+
+    def _n_wanted(self):
+        return 1 if self.n_clusters == "auto" else self.n_clusters
+
+    def _store_results(self, X):
+        """Attributes for users, all from the final network."""
+        super()._store_results(X)
+        centers = F.normalize(self.network_.centers.detach())
+        self.cluster_centers_ = centers.cpu().numpy()
+        self._n_features_out = self.cluster_centers_.shape[1]
+
+
+def auto_view_steps(n_samples):
+    """Steps of learning from views: more for more samples, but not in proportion."""
+    return 750 if n_samples <= 20000 else 1000
+
+
+def _check_encoder(encoder, input_shape):
+    if not isinstance(encoder, nn.Module):
+        raise ValueError(
+            f"Got a network that returns {type(encoder).__name__}; expected a "
+            "torch.nn.Module that embeds a batch."
+        )
+    encoder.to("cpu", torch.float32)
+    Z = apply(encoder, torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu"))
+    if Z.ndim != 2:
+        raise ValueError(
+            f"Got a network that embeds samples of shape {tuple(input_shape)} as "
+            f"{tuple(Z.shape[1:])}; expected vectors, (latent_dim,)."
+        )
+    return encoder
+
+
+def _embedding_width(encoder, X):
+    first = torch.zeros(1, dtype=torch.long, device=X.device)
+    return apply(encoder, X[first]).shape[1]
+
+
+def _cluster_means(Z, labels):
+    """Mean of the embedded samples of each cluster, (n_clusters, latent_dim)."""
+    labels = torch.from_numpy(labels).to(Z.device)
+    means = Z.new_zeros(int(labels.max()) + 1, Z.shape[1])
+    means.index_add_(0, labels, Z)
+    return means / labels.bincount()[:, None]
+
+
+def _renumber(labels, previous):
+    """Number clusters so that as many labels as possible are as before."""
+    overlap = contingency_matrix(labels, previous)
+    ours, theirs = linear_sum_assignment(overlap, maximize=True)
+    numbers = np.empty(len(ours), dtype=labels.dtype)
+    numbers[ours] = theirs
+    return numbers[labels]
+
+
+def _reduce_inputs(X, random_state):
+    """Centre samples, and project many columns on the main directions of some rows."""
+    n_rows = min(len(X), _ROWS_FOR_INPUT_DIMS)
+    rows = random_state.choice(len(X), n_rows, replace=False)
+    some = X[torch.from_numpy(rows).to(X.device)].flatten(1)
+    mean = some.mean(dim=0)
+    n_features = some.shape[1]
+    if n_features <= _INPUT_DIMS:
+        directions = torch.eye(n_features, device=X.device)
+    else:
+        q = min(_INPUT_DIMS, n_rows)
+        _, _, directions = torch.svd_lowrank(some - mean, q=q, niter=4)
+    with torch.device("cpu"):
+        linear = nn.Linear(n_features, directions.shape[1]).float()
+    projection = nn.Sequential(nn.Flatten(), linear).to(X.device)
+    with torch.no_grad():
+        linear.weight.copy_(directions.T)
+        linear.bias.copy_(-mean @ directions)
+    return projection
