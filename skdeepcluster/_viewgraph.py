@@ -18,6 +18,7 @@ from skdeepcluster._base import BaseDeepClustering, resolve_augmentation
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._training import (
+    DivergedError,
     apply,
     endless_batches,
     finish,
@@ -60,12 +61,202 @@ _ROWS_FOR_INPUT_DIMS = 4096
 _LEAST_SPREAD = 0.01
 _FEWEST_DIMS = 1.2
 
+# After fewer steps, embeddings are what chance made of them.
+_STEPS_BEFORE_WARNING = 100
+
+_AUTO = StrOptions({"auto"})
+_AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
 _POSITIVE = Interval(Real, 0, None, closed="neither")
 _COUNT = Interval(Integral, 0, None, closed="left")
 
 
 class ViewGraphClustering(BaseDeepClustering):
-    """DOC"""
+    """Clusters of a graph of neighbours, in an embedding learned from views.
+
+    A network learns to embed two random views of a sample alike, and different samples
+    differently (VICReg [1]_). Samples become a graph, in which neighbours are linked
+    by the share of neighbours that they have in common [2]_. The communities of the
+    graph (Louvain [3]_) are merged to as many clusters as wanted. Then the network
+    is taught these clusters as if they were classes, and embeds all samples anew; the
+    graph is cut again, and so on, until labels settle.
+
+    This is our own combination of known parts, not the method of a paper. It is the one
+    to try first: it takes a minute where autoencoders take many, and the graph finds
+    clusters of any shape and size.
+
+    Parameters
+    ----------
+    n_clusters : int or "auto", default=8
+        Number of clusters. ``"auto"`` finds the number that random halves of the data
+        agree about, see :func:`~skdeepcluster.topology.estimate_n_clusters`.
+
+    view_loss : {"vicreg", "infonce"}, default="vicreg"
+        What two views of a batch shall minimise:
+        :func:`~skdeepcluster.losses.vicreg_loss`, or
+        :func:`~skdeepcluster.losses.instance_contrastive_loss` at a temperature of 0.2.
+
+    network : {"auto", "conv", "mlp"} or callable, default="auto"
+        The encoder: :class:`~skdeepcluster.networks.ConvolutionalEncoder` of images,
+        :class:`~skdeepcluster.networks.DenseEncoder` of vectors, or of images as
+        vectors. A callable builds another from the input shape, (n_channels, height,
+        width) or (n_features,): a module that maps a batch to vectors.
+
+    latent_dim : int, default=64
+        Dimension of the embedding, unless a callable ``network`` sets its own.
+
+    image_shape : tuple of int, default=None
+        (h, w) or (h, w, c): how flat rows fold into images. Not needed for arrays
+        that have these axes.
+
+    augment : {"auto", "views", "views-flip", "views-photo", "corruption", ...}, \
+            callable or None, default="auto"
+        How a view is made, which decides what the clusters are about: they cannot
+        depend on what views change at random. ``"auto"`` is ``"views"`` for grey
+        images: :func:`~skdeepcluster.augment.random_view` with its defaults, which
+        suit digits and clothes; ``"views-photo"`` for colour images, with flips and
+        other colours as well; and ``"corruption"`` for vectors,
+        :func:`~skdeepcluster.augment.corrupted`. A callable maps a batch of tensors to
+        one of the same shape.
+
+    view_steps : int or "auto", default="auto"
+        Gradient steps of learning from views. ``"auto"`` is 750 for up to
+        20,000 samples and 1,000 for more.
+
+    learning_rate : float, default=3e-3
+        Highest learning rate of AdamW, positive. It climbs to it in the first
+        fifth of the steps and falls to nearly zero, in each phase.
+
+    n_neighbors : int, default=10
+        Number of neighbours of each sample in the graph.
+
+    input_weight : float, default=1.0
+        Weight of a second graph beside that of the embedding: of the samples as they
+        are, reduced to 64 principal components. It keeps together what augmentation
+        takes apart. 0 does without.
+
+    partition : {"communities", "ensemble"}, default="communities"
+        How embedded samples are clustered: by communities of the graph, or by
+        :class:`EnsembleClustering`, which needs no graph.
+
+    max_rounds : int, default=4
+        Largest number of times to teach the network a partition. With 0 there is
+        only the first partition, as the closest of its clusters' means.
+
+    round_steps : int, default=300
+        Gradient steps of each round.
+
+    label_smoothing : float, default=0.1
+        How much of a target is spread over all clusters, from 0 to less than 1.
+
+    tol : float, default=2e-3
+        Rounds end when a smaller share of labels than this differs from those of the
+        round before. 0 never ends them early.
+
+    batch_size : int, default=256
+        Number of samples in a step, 2 or more.
+
+    device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes a GPU if there is one. The graph is found
+        and cut on the processor.
+
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Precision of the networks in training steps. ``"auto"`` is bfloat16 where
+        the hardware has matrix instructions for it. Losses and predictions are
+        float32 in any case.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides about all random numbers. With an int, results repeat on the same
+        machine.
+
+    verbose : int, default=0
+        Whether to show progress bars.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,)
+        Cluster of every training sample, equal to ``predict(X)``.
+
+    n_clusters_ : int
+        Number of clusters: that asked for, or found.
+
+    agreement_ : float or None
+        With ``n_clusters="auto"``, the mean adjusted Rand index of the clusters of
+        random halves at ``n_clusters_``: close to 1 if the number is certain.
+
+    cluster_centers_ : ndarray of shape (n_clusters_, latent_dim)
+        What embedded samples are compared with; rows of unit length.
+
+    network_ : Module
+        Maps a batch to assignments, by cosines; with ``encoder`` and ``centers``.
+
+    n_iter_ : int
+        Number of gradient steps taken, from views and in rounds.
+
+    n_rounds_ : int
+        Number of rounds begun.
+
+    n_effective_dims_ : float
+        Over how many dimensions the embedding spreads after learning from views: the
+        squared trace of its covariance by the sum of its squares. ``fit`` warns if it
+        is hardly above 1, or if all samples are nearly at one place.
+
+    stop_reason_ : {"converged", "max_iter", "interrupted"}
+        Why training ended.
+
+    history_ : dict of list
+        An entry for each 50 steps: ``"phase"`` (``"views"`` or ``"round"``),
+        ``"loss"``, ``"seconds"``, and in rounds ``"label_change"``, the share of
+        labels that differ from those of the round before, and ``"largest_cluster"``
+        and ``"smallest_cluster"``, the shares of samples in them. NaN where something
+        does not apply. Ctrl-C leaves out the entry that it falls into.
+
+    image_shape_ : tuple of int or None
+        Shape of one image, None for vectors.
+
+    n_features_in_ : int
+        Number of values in a sample.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if ``fit`` was given a frame.
+
+    See Also
+    --------
+    DECDAClustering : Learns from an autoencoder of augmented images.
+    EnsembleClustering : Clusters of vectors as they are, of any shape.
+
+    Notes
+    -----
+    Input is scaled, and may be sparse, as for :class:`CDCClustering`. Rows of the
+    embedding have unit length: what counts are angles.
+
+    Labels, and those of new samples, are those of the network, which it was taught;
+    not every sample obeys, so a few differ from the last partition of the graph.
+
+    Fits in threads of one process take turns, for they share PyTorch's random
+    generators; fits in processes do not.
+
+    References
+    ----------
+    .. [1] Bardes, Ponce, LeCun, "VICReg: variance-invariance-covariance
+       regularization for self-supervised learning", ICLR 2022.
+    .. [2] Jarvis, Patrick, "Clustering using a similarity measure based on shared near
+       neighbors", IEEE Transactions on Computers C-22, 1973.
+    .. [3] Blondel, Guillaume, Lambiotte, Lefebvre, "Fast unfolding of communities in
+       large networks", Journal of Statistical Mechanics P10008, 2008.
+
+    Examples
+    --------
+    >>> from skdeepcluster import ViewGraphClustering
+    >>> from skdeepcluster.datasets import load_digits
+    >>> images = load_digits().images[:300]
+    >>> model = ViewGraphClustering(
+    ...     10, view_steps=20, round_steps=10, random_state=0
+    ... )
+    >>> model.fit_predict(images).shape
+    (300,)
+    >>> model.transform(images[:2]).shape
+    (2, 64)
+    """
 
     _parameter_constraints: dict = {
         **BaseDeepClustering._parameter_constraints,
@@ -75,13 +266,13 @@ class ViewGraphClustering(BaseDeepClustering):
         ],
         "view_loss": [StrOptions(set(_VIEW_LOSSES))],
         "network": [StrOptions({"auto", *_ENCODERS}), callable],
-        "view_steps": [_COUNT, StrOptions({"auto"})],
+        "view_steps": [_COUNT, _AUTO],
         "learning_rate": [_POSITIVE],
-        "n_neighbors": [Interval(Integral, 1, None, closed="left")],
+        "n_neighbors": [_AT_LEAST_ONE],
         "input_weight": [Interval(Real, 0, None, closed="left")],
         "partition": [StrOptions({"communities", "ensemble"})],
         "max_rounds": [_COUNT],
-        "round_steps": [Interval(Integral, 1, None, closed="left")],
+        "round_steps": [_AT_LEAST_ONE],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "tol": [Interval(Real, 0, 1, closed="both")],
         # a variance needs two
@@ -104,10 +295,10 @@ class ViewGraphClustering(BaseDeepClustering):
         n_neighbors=10,
         input_weight=1.0,
         partition="communities",
-        max_rounds=3,
+        max_rounds=4,
         round_steps=300,
         label_smoothing=0.1,
-        tol=1e-3,
+        tol=2e-3,
         batch_size=256,
         device="auto",
         precision="float32",
@@ -136,12 +327,13 @@ class ViewGraphClustering(BaseDeepClustering):
         self.verbose = verbose
 
     def _fit_network(self, X, random_state):
-        """Learn from views, cut the graph, teach the partition; Ctrl-C cuts it short."""
+        """Learn from views, cut the graph, teach its clusters; Ctrl-C ends it early."""
+        self.n_rounds_ = 0
         encoder = self._build_encoder(X)
         with keeping_on_interrupt(self._interrupt):
             self._learn_views(X, encoder)
         encoder = nn.Sequential(encoder, UnitLength())
-        labels = finish(
+        input_graph, labels = finish(
             lambda: self._find_first_clusters(X, encoder, random_state),
             self._interrupt,
         )
@@ -150,7 +342,7 @@ class ViewGraphClustering(BaseDeepClustering):
         )
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
-                self._teach_until_settled(X, labels, random_state)
+                self._teach_until_settled(X, labels, input_graph, random_state)
 
     def _build_encoder(self, X):
         """Network that embeds a batch, not yet scaled to unit length."""
@@ -201,6 +393,7 @@ class ViewGraphClustering(BaseDeepClustering):
 
         n_steps = self._plan_view_steps(len(X))
         self._train(X, module, loss, n_steps, "views")
+        _check_finite(module)
 
     def _train(self, X, module, loss, n_steps, phase, **entry):
         """Minimise a loss over batches of rows, in one cycle of the learning rate."""
@@ -225,7 +418,7 @@ class ViewGraphClustering(BaseDeepClustering):
                 bar.update(n_here)
 
     def _find_first_clusters(self, X, encoder, random_state):
-        """First partition, with the graph of the inputs beside that of the views."""
+        """Graph of the inputs, if it has a weight, and first partition."""
         Z = apply(encoder, X).cpu().numpy()
         self._check_spread(Z)
         self.n_clusters_, self.agreement_ = self.n_clusters, None
@@ -234,7 +427,8 @@ class ViewGraphClustering(BaseDeepClustering):
                 Z, n_neighbors=self.n_neighbors, random_state=random_state
             )
             self.agreement_ = float(agreement[self.n_clusters_ - 1])
-        return self._partition(Z, random_state, self._input_graph(X, random_state))
+        input_graph = self._input_graph(X, random_state)
+        return input_graph, self._partition(Z, input_graph, random_state)
 
     def _input_graph(self, X, random_state):
         """Graph of the inputs themselves, or None."""
@@ -243,8 +437,8 @@ class ViewGraphClustering(BaseDeepClustering):
         rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
         return neighbor_graph(rows, self.n_neighbors, random_state)
 
-    def _partition(self, Z, random_state, input_graph=None):
-        """Cluster embedded samples, by the graph of their neighbours or an ensemble."""
+    def _partition(self, Z, input_graph, random_state):
+        """Cluster embedded samples, by graphs of neighbours or by an ensemble."""
         n_clusters = self.n_clusters_
         if self.partition == "ensemble" and len(np.unique(Z, axis=0)) >= n_clusters:
             ensemble = EnsembleClustering(n_clusters, random_state=random_state)
@@ -262,16 +456,24 @@ class ViewGraphClustering(BaseDeepClustering):
         self.n_effective_dims_ = 0.0
         if spread > 0:
             self.n_effective_dims_ = spread**2 / float(np.square(covariance).sum())
-        if spread < _LEAST_SPREAD or self.n_effective_dims_ < _FEWEST_DIMS:
-            warnings.warn("COLLAPSE", stacklevel=2)
+        is_collapsed = spread < _LEAST_SPREAD or self.n_effective_dims_ < _FEWEST_DIMS
+        if is_collapsed and self.n_iter_ >= _STEPS_BEFORE_WARNING:
+            warnings.warn(
+                f"The embedding collapsed: it spreads over {spread:.2g} of its sphere "
+                f"and {self.n_effective_dims_:.1f} dimensions, so clusters come from "
+                "the inputs or from chance. Lower learning_rate, raise view_steps, or "
+                "choose an augmentation that leaves samples different.",
+                stacklevel=2,
+            )
 
-    def _teach_until_settled(self, X, labels, random_state):
+    def _teach_until_settled(self, X, labels, input_graph, random_state):
         """Alternate between teaching the partition and finding it anew."""
         label_change = np.nan
         for _ in range(self.max_rounds):
+            self.n_rounds_ += 1
             self._teach(X, labels, label_change)
             Z = self._embed(X).cpu().numpy()
-            labels, previous = self._partition(Z, random_state), labels
+            labels, previous = self._partition(Z, input_graph, random_state), labels
             labels = _renumber(labels, previous)
             label_change = float(np.mean(labels != previous))
             if label_change < self.tol:
@@ -341,6 +543,15 @@ def _check_encoder(encoder, input_shape):
     return encoder
 
 
+def _check_finite(module):
+    # batch normalisation hides from losses what overflows, not from its averages
+    if not all(values.isfinite().all() for values in module.state_dict().values()):
+        raise DivergedError(
+            "Training diverged: the network's averages are not finite; lower the "
+            "learning rate or scale X to a smaller range."
+        )
+
+
 def _embedding_width(encoder, X):
     first = torch.zeros(1, dtype=torch.long, device=X.device)
     return apply(encoder, X[first]).shape[1]
@@ -371,7 +582,7 @@ def _reduce_inputs(X, random_state):
     mean = some.mean(dim=0)
     n_features = some.shape[1]
     if n_features <= _INPUT_DIMS:
-        directions = torch.eye(n_features, device=X.device)
+        directions = torch.eye(n_features, dtype=torch.float32, device=X.device)
     else:
         q = min(_INPUT_DIMS, n_rows)
         _, _, directions = torch.svd_lowrank(some - mean, q=q, niter=4)

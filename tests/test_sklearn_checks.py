@@ -9,6 +9,7 @@ from skdeepcluster import (
     EnsembleClustering,
     ITECClustering,
     UltraScalableSpectralClustering,
+    ViewGraphClustering,
 )
 
 QUICK = {
@@ -30,6 +31,16 @@ CONFIGURATIONS = [
     ITECClustering(combine="add", scale_blocks=True, pretrain_epochs=2, batch_size=7),
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
+    ViewGraphClustering(view_steps=30, max_rounds=1, round_steps=20),
+    ViewGraphClustering("auto", view_steps=4, max_rounds=1, round_steps=4),
+    ViewGraphClustering(
+        view_loss="infonce",
+        partition="ensemble",
+        augment="noise",
+        view_steps=4,
+        round_steps=2,
+        batch_size=7,
+    ),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),

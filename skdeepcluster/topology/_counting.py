@@ -68,21 +68,16 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
         return 1, np.ones(1)
     # halves of the same rows, or large data would leave them few rows to compare
     pool = random_state.permutation(len(Z))[: 2 * n_rows]
-    halves, labelings = [], []
+    halves = []
     for _ in range(_N_HALVES):
         rows = np.sort(random_state.choice(pool, n_rows, replace=False))
-        halves.append(rows)
-        labelings.append(_cut_at_all_numbers(Z[rows], most, n_neighbors, random_state))
+        labels = _cut_at_all_numbers(Z[rows], most, n_neighbors, random_state)
+        halves.append((rows, labels))
     agreement = np.ones(most)
     for number in range(2, most + 1):
-        agreement[number - 1] = np.mean(
-            [
-                _compare(
-                    halves[i], labelings[i][number], halves[j], labelings[j][number]
-                )
-                for i, j in combinations(range(_N_HALVES), 2)
-            ]
-        )
+        labeled = [(rows, labels[number]) for rows, labels in halves]
+        pairs = combinations(labeled, 2)
+        agreement[number - 1] = np.mean([_compare(*one, *two) for one, two in pairs])
     return _choose(agreement), agreement
 
 
