@@ -20,6 +20,7 @@ OLDEST = (
     "pyparsing==3.1.4",
     "pytest==8.2.0",
     "scikit-learn==1.6.0",
+    "scikit-network==0.33.0",
     "scipy==1.11.1",
     "threadpoolctl==3.1.0",
     "torch==2.13.0",

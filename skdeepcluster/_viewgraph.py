@@ -29,6 +29,7 @@ from skdeepcluster._training import (
     record,
     train,
 )
+from skdeepcluster.augment import random_view
 from skdeepcluster.losses import instance_contrastive_loss, vicreg_loss
 from skdeepcluster.networks import (
     ConvolutionalEncoder,
@@ -48,6 +49,18 @@ _VIEW_LOSSES = {
     "infonce": partial(instance_contrastive_loss, temperature=0.2),
 }
 _ENCODERS = {"conv": ConvolutionalEncoder, "mlp": DenseEncoder}
+
+# Of "auto": what random_view does to images of so many pixels or more along a side, and
+# steps of learning from views, which more samples need, though not in proportion.
+_SIDE_OF_FULL_STRENGTH = 16
+_STRENGTHS = {
+    "shift": 0.1,
+    "rotation": 15.0,
+    "scale": 0.2,
+    "shear": 0.3,
+    "elastic": 0.05,
+}
+_VIEW_STEPS, _MORE_VIEW_STEPS, _MANY_SAMPLES = 750, 1000, 20_000
 
 # Steps between two entries of the history, and so of the progress bar.
 _STEPS_OF_AN_ENTRY = 50
@@ -113,10 +126,10 @@ class ViewGraphClustering(BaseDeepClustering):
         How a view is made, which decides what the clusters are about: they cannot
         depend on what views change at random. ``"auto"`` is ``"views"`` for grey
         images: :func:`~skdeepcluster.augment.random_view` with its defaults, which
-        suit digits and clothes; ``"views-photo"`` for colour images, with flips and
-        other colours as well; and ``"corruption"`` for vectors,
-        :func:`~skdeepcluster.augment.corrupted`. A callable maps a batch of tensors to
-        one of the same shape.
+        suit digits and clothes, and milder ones below 16 pixels; ``"views-photo"`` for
+        colour images, with flips and other colours as well; and ``"corruption"`` for
+        vectors, :func:`~skdeepcluster.augment.corrupted`. A callable maps a batch of
+        tensors to one of the same shape.
 
     view_steps : int or "auto", default="auto"
         Gradient steps of learning from views. ``"auto"`` is 750 for up to
@@ -363,18 +376,16 @@ class ViewGraphClustering(BaseDeepClustering):
         return encoder.to(X.device)
 
     def _augmentation(self, X):
-        name = self.augment
-        if isinstance(name, str) and name == "auto":
-            name = {1: "corruption", 3: "views"}[len(X.shape)]
-            if len(X.shape) == 3 and X.shape[0] > 2:
-                name = "views-photo"
-        return resolve_augmentation(name, X.shape)
+        augment = self.augment
+        if isinstance(augment, str) and augment == "auto":
+            augment = "corruption" if len(X.shape) == 1 else _auto_view(X.shape)
+        return resolve_augmentation(augment, X.shape)
 
     def _plan_view_steps(self, n_samples):
         if n_samples < 2:  # there is nothing that it could differ from
             return 0
         if self.view_steps == "auto":
-            return auto_view_steps(n_samples)
+            return _VIEW_STEPS if n_samples <= _MANY_SAMPLES else _MORE_VIEW_STEPS
         return self.view_steps
 
     def _learn_views(self, X, encoder):
@@ -522,9 +533,15 @@ class ViewGraphClustering(BaseDeepClustering):
         self._n_features_out = self.cluster_centers_.shape[1]
 
 
-def auto_view_steps(n_samples):
-    """Steps of learning from views: more for more samples, but not in proportion."""
-    return 750 if n_samples <= 20000 else 1000
+def _auto_view(input_shape):
+    """View of images, milder where they are so small that every pixel matters."""
+    n_channels, *size = input_shape
+    if n_channels > 2:
+        return "views-photo"
+    strength = min(1.0, max(size) / _SIDE_OF_FULL_STRENGTH)
+    return partial(
+        random_view, **{name: strength * most for name, most in _STRENGTHS.items()}
+    )
 
 
 def _check_encoder(encoder, input_shape):

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 # Convolutions are added until no side of the feature maps is longer than this.
 _LONGEST_SIDE = 4
 _FEWEST_CONVOLUTIONS = 3
+_TINY_SIDE = 16
 _FIRST_FILTERS, _MOST_FILTERS = 16, 128
 
 
@@ -18,7 +19,8 @@ class ConvolutionalEncoder(nn.Sequential):
 
     Convolutions of 16, 32 and 64 filters with kernels of 5, 3 and 3 pixels and strides
     of 2, each with batch normalisation and ReLU, then a linear layer. Larger images
-    than 32 x 32 pixels get further convolutions, of 128 filters.
+    than 32 x 32 pixels get further convolutions, of 128 filters; for images smaller
+    than 16 x 16 the first one has a stride of 1.
 
     Parameters
     ----------
@@ -34,20 +36,22 @@ class ConvolutionalEncoder(nn.Sequential):
         layers, n_filters = [], _FIRST_FILTERS
         while max(size) > _LONGEST_SIDE or len(layers) < 3 * _FEWEST_CONVOLUTIONS:
             kernel_size = 3 if layers else 5
+            # tiny images have no pixel to spare
+            stride = 1 if not layers and max(size) < _TINY_SIDE else 2
             layers += [
                 # batch normalisation takes any bias away again
                 nn.Conv2d(
                     n_inputs,
                     n_filters,
                     kernel_size,
-                    stride=2,
+                    stride=stride,
                     padding=kernel_size // 2,
                     bias=False,
                 ),
                 nn.BatchNorm2d(n_filters),
                 nn.ReLU(),
             ]
-            size = [ceil(side / 2) for side in size]
+            size = [ceil(side / stride) for side in size]
             n_inputs, n_filters = n_filters, min(2 * n_filters, _MOST_FILTERS)
         super().__init__(
             *layers, nn.Flatten(), nn.Linear(n_inputs * prod(size), latent_dim)
