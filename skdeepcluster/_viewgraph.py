@@ -145,7 +145,8 @@ class ViewGraphClustering(BaseDeepClustering):
     input_weight : float, default=1.0
         Weight of a second graph beside that of the embedding: of the samples as they
         are, reduced to 64 principal components. It keeps together what augmentation
-        takes apart. 0 does without.
+        takes apart. It is halved in every round, as the embedding gets better; 0
+        does without.
 
     partition : {"communities", "ensemble"}, default="communities"
         How embedded samples are clustered: by communities of the graph, or by
@@ -448,7 +449,7 @@ class ViewGraphClustering(BaseDeepClustering):
         rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
         return neighbor_graph(rows, self.n_neighbors, random_state)
 
-    def _partition(self, Z, input_graph, random_state):
+    def _partition(self, Z, input_graph, random_state, n_rounds=0):
         """Cluster embedded samples, by graphs of neighbours or by an ensemble."""
         n_clusters = self.n_clusters_
         if self.partition == "ensemble" and len(np.unique(Z, axis=0)) >= n_clusters:
@@ -456,7 +457,7 @@ class ViewGraphClustering(BaseDeepClustering):
             return np.unique(ensemble.fit_predict(Z), return_inverse=True)[1]
         W = neighbor_graph(Z, self.n_neighbors, random_state)
         if input_graph is not None:
-            W = (W + self.input_weight * input_graph).tocsr()
+            W = (W + self.input_weight / 2**n_rounds * input_graph).tocsr()
         return partition_graph(W, n_clusters)
 
     def _check_spread(self, Z):
@@ -484,7 +485,8 @@ class ViewGraphClustering(BaseDeepClustering):
             self.n_rounds_ += 1
             self._teach(X, labels, label_change)
             Z = self._embed(X).cpu().numpy()
-            labels, previous = self._partition(Z, input_graph, random_state), labels
+            previous = labels
+            labels = self._partition(Z, input_graph, random_state, self.n_rounds_)
             labels = _renumber(labels, previous)
             label_change = float(np.mean(labels != previous))
             if label_change < self.tol:

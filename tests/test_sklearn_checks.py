@@ -35,9 +35,9 @@ CONFIGURATIONS = [
     ViewGraphClustering("auto", view_steps=4, max_rounds=1, round_steps=4),
     ViewGraphClustering(
         view_loss="infonce",
-        partition="ensemble",
         augment="noise",
         view_steps=4,
+        max_rounds=2,
         round_steps=2,
         batch_size=7,
     ),
