@@ -4,6 +4,7 @@ import copy
 import warnings
 from functools import partial
 from itertools import islice
+from math import ceil
 from numbers import Integral, Real
 
 import numpy as np
@@ -61,6 +62,10 @@ _STRENGTHS = {
     "elastic": 0.05,
 }
 _VIEW_STEPS, _MORE_VIEW_STEPS, _MANY_SAMPLES = 750, 1000, 20_000
+
+# What the last phase has of a round's steps and of the learning rate. It makes the
+# network obey the last partition, where augmented samples would make it unsure.
+_SETTLING = 1 / 3
 
 # Steps between two entries of the history, and so of the progress bar.
 _STEPS_OF_AN_ENTRY = 50
@@ -157,7 +162,8 @@ class ViewGraphClustering(BaseDeepClustering):
         only the first partition, as the closest of its clusters' means.
 
     round_steps : int, default=300
-        Gradient steps of each round.
+        Gradient steps of each round. A third as many follow in the end, of samples
+        as they are.
 
     label_smoothing : float, default=0.1
         How much of a target is spread over all clusters, from 0 to less than 1.
@@ -218,11 +224,12 @@ class ViewGraphClustering(BaseDeepClustering):
         Why training ended.
 
     history_ : dict of list
-        An entry for each 50 steps: ``"phase"`` (``"views"`` or ``"round"``),
-        ``"loss"``, ``"seconds"``, and in rounds ``"label_change"``, the share of
-        labels that differ from those of the round before, and ``"largest_cluster"``
-        and ``"smallest_cluster"``, the shares of samples in them. NaN where something
-        does not apply. Ctrl-C leaves out the entry that it falls into.
+        An entry for each 50 steps: ``"phase"`` (``"views"``, ``"round"`` or
+        ``"settle"``), ``"loss"``, ``"seconds"``, and after the views
+        ``"label_change"``, the share of labels that differ from those of the round
+        before, and ``"largest_cluster"`` and ``"smallest_cluster"``, the shares of
+        samples in them. NaN where something does not apply. Ctrl-C leaves out the
+        entry that it falls into.
 
     image_shape_ : tuple of int or None
         Shape of one image, None for vectors.
@@ -242,9 +249,6 @@ class ViewGraphClustering(BaseDeepClustering):
     -----
     Input is scaled, and may be sparse, as for :class:`CDCClustering`. Rows of the
     embedding have unit length: what counts are angles.
-
-    Labels, and those of new samples, are those of the network, which it was taught;
-    not every sample obeys, so a few differ from the last partition of the graph.
 
     Fits in threads of one process take turns, for they share PyTorch's random
     generators; fits in processes do not.
@@ -404,12 +408,12 @@ class ViewGraphClustering(BaseDeepClustering):
             return {"loss": view_loss(Za, Zb)}
 
         n_steps = self._plan_view_steps(len(X))
-        self._train(X, module, loss, n_steps, "views")
+        self._train(X, module, loss, n_steps, "views", self.learning_rate)
         _check_finite(module)
 
-    def _train(self, X, module, loss, n_steps, phase, **entry):
+    def _train(self, X, module, loss, n_steps, phase, learning_rate, **entry):
         """Minimise a loss over batches of rows, in one cycle of the learning rate."""
-        optimizer = make_optimizer("adamw", module.parameters(), self.learning_rate)
+        optimizer = make_optimizer("adamw", module.parameters(), learning_rate)
         scheduler = make_scheduler("one-cycle", optimizer, n_steps)
         stream = endless_batches(
             len(X), self.batch_size, shuffle=True, drop_last=True, device=X.device
@@ -480,10 +484,10 @@ class ViewGraphClustering(BaseDeepClustering):
 
     def _teach_until_settled(self, X, labels, input_graph, random_state):
         """Alternate between teaching the partition and finding it anew."""
-        label_change = np.nan
+        label_change, augment = np.nan, self._augmentation(X)
         for _ in range(self.max_rounds):
             self.n_rounds_ += 1
-            self._teach(X, labels, label_change)
+            self._teach(X, labels, "round", augment, label_change=label_change)
             Z = self._embed(X).cpu().numpy()
             previous = labels
             labels = self._partition(Z, input_graph, random_state, self.n_rounds_)
@@ -492,10 +496,14 @@ class ViewGraphClustering(BaseDeepClustering):
             if label_change < self.tol:
                 self.stop_reason_ = "converged"
                 break
+        if self.max_rounds > 0:  # the last partition, on samples as they are
+            self._teach(
+                X, labels, "settle", _identity, _SETTLING, label_change=label_change
+            )
 
-    def _teach(self, X, labels, label_change):
-        """Cross-entropy of augmented samples with the clusters of the partition."""
-        network, augment = self.network_, self._augmentation(X)
+    def _teach(self, X, labels, phase, augment, share=1.0, **entry):
+        """Cross-entropy of samples with the clusters of the partition."""
+        network = self.network_
         with torch.no_grad():
             network.centers.copy_(_cluster_means(self._embed(X), labels))
         targets = torch.from_numpy(labels).to(X.device)
@@ -517,11 +525,12 @@ class ViewGraphClustering(BaseDeepClustering):
             X,
             network,
             loss,
-            self.round_steps,
-            "round",
-            label_change=label_change,
+            ceil(share * self.round_steps),
+            phase,
+            learning_rate=share * self.learning_rate,
             largest_cluster=sizes.max(),
             smallest_cluster=sizes.min(),
+            **entry,
         )
 
     def _n_wanted(self):
@@ -569,6 +578,10 @@ def _check_finite(module):
             "Training diverged: the network's averages are not finite; lower the "
             "learning rate or scale X to a smaller range."
         )
+
+
+def _identity(batch):
+    return batch
 
 
 def _embedding_width(encoder, X):
