@@ -22,6 +22,7 @@ OLDEST = (
     "pytest==8.2.0",
     "pytest-xdist==3.6.1",
     "scikit-learn==1.6.0",
+    "scikit-network==0.33.0",
     "scipy==1.11.1",
     "threadpoolctl==3.1.0",
     "torch==2.13.0",

@@ -28,8 +28,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from sklearn.datasets import load_breast_cancer, load_wine, make_blobs
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 from sklearn.preprocessing import minmax_scale, normalize
+from sklearn.preprocessing import scale as standardize
 from sklearn.utils import Bunch
 
 import skdeepcluster
@@ -50,7 +52,16 @@ def load_features(name):
         )
 
 
+def load_blobs():
+    """400 points of 40 clusters that overlap a little: few rows, many clusters."""
+    X, y = make_blobs(400, 12, centers=40, cluster_std=2.5, random_state=0)
+    return Bunch(data=X, target=y, target_names=list(range(40)))
+
+
 DATASETS = {
+    "blobs40": load_blobs,
+    "breast-cancer": load_breast_cancer,
+    "wine": load_wine,
     "digits": datasets.load_digits,
     "usps": datasets.fetch_usps,
     "mnist-test": datasets.fetch_mnist_test,
@@ -63,6 +74,7 @@ DATASETS = {
 }
 SCALINGS = {
     "minmax": minmax_scale,  # each column from 0 to 1, as CDC's paper has its features
+    "standard": standardize,  # each column with a mean of 0 and a variance of 1
     "l2": normalize,  # each row of length 1
 }
 RESULTS = Path(__file__).parent / "results"

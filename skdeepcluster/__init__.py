@@ -8,6 +8,7 @@ from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._itec import ITECClustering
 from skdeepcluster._layers import layer_features
 from skdeepcluster._uspec import UltraScalableSpectralClustering
+from skdeepcluster._viewgraph import ViewGraphClustering
 
 __all__ = [
     "CDCClustering",
@@ -17,6 +18,7 @@ __all__ = [
     "EnsembleClustering",
     "ITECClustering",
     "UltraScalableSpectralClustering",
+    "ViewGraphClustering",
     "layer_features",
 ]
 __version__ = "0.1.0"

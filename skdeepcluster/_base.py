@@ -39,6 +39,7 @@ _AUGMENTATIONS = {
     "contrastive": augment.contrastive_view,
     "contrastive-gentle": partial(augment.contrastive_view, scale=(0.4, 1.0), flip=0.0),
     "contrastive-strong": partial(augment.contrastive_view, strength=1.0, blur=0.5),
+    "corruption": augment.corrupted,
     "dac": augment.shifted_channels,
     "dac-flip": partial(augment.shifted_channels, flip=0.5),
     "dac-strong": partial(
@@ -54,8 +55,17 @@ _AUGMENTATIONS = {
     "noise": augment.gaussian_noise,
     "shift-crop": partial(augment.random_affine, rotation=0.0, zoom=0.1),
     "shift-crop-flip": partial(augment.random_affine, rotation=0.0, zoom=0.1, flip=0.5),
+    "views": augment.random_view,
+    "views-flip": partial(augment.random_view, flip=0.5),
+    "views-photo": partial(
+        augment.random_view,
+        flip=0.5,
+        brightness=0.2,
+        contrast=0.3,
+        grayscale=0.2,
+    ),
 }
-_VECTOR_AUGMENTATIONS = {"masking", "noise"}
+_VECTOR_AUGMENTATIONS = {"corruption", "masking", "noise"}
 AUTOENCODERS = {
     "conv": ConvolutionalAutoencoder,
     "mlp": DenseAutoencoder,
@@ -138,14 +148,18 @@ class BaseDeepClustering(
                 "Training was interrupted; the model is what had been learned by then.",
                 stacklevel=3,
             )
-        n_found = len(np.unique(self.labels_))
-        if n_found < self.n_clusters:
+        n_found, n_wanted = len(np.unique(self.labels_)), self._n_wanted()
+        if n_found < n_wanted:
             warnings.warn(
-                f"Only {n_found} of {self.n_clusters} clusters have members: they were "
+                f"Only {n_found} of {n_wanted} clusters have members: they were "
                 "drawn together, or were not there to begin with. Pretrain longer, "
                 "lower the learning rate, or lower n_clusters.",
                 stacklevel=3,
             )
+
+    def _n_wanted(self):
+        """Number of clusters that the user asked for, at least."""
+        return self.n_clusters
 
     def _interrupt(self):
         self.stop_reason_ = "interrupted"
@@ -206,8 +220,9 @@ class BaseDeepClustering(
 
     def _store_results(self, X):
         """Attributes for users, all from the final network."""
-        labels = self._assign(X).argmax(dim=1)
-        is_empty = labels.bincount(minlength=self.n_clusters) == 0
+        assignments = self._assign(X)
+        labels = assignments.argmax(dim=1)
+        is_empty = labels.bincount(minlength=assignments.shape[1]) == 0
         if is_empty.any():  # these come last: scikit-learn wants labels without gaps
             self.network_.sort_clusters(is_empty.int().argsort(stable=True))
             labels = self._assign(X).argmax(dim=1)
@@ -235,7 +250,7 @@ class BaseDeepClustering(
         validate_data(self, named, reset=reset, skip_check_array=True)
         if reset:
             check_fold(rows, image_shape)
-            check_enough_distinct(rows, self.n_clusters)
+            check_enough_distinct(rows, self._n_wanted())
             self.image_shape_ = image_shape
             self._keeps_images = checked.ndim > 2
             self._offset, self._scale = find_scaling(rows, image_shape)

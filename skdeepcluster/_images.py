@@ -35,7 +35,7 @@ class Samples:
         uint8, which stands for 256 steps from 0 to 1, or float32.
 
     offset, scale : Tensor of shape (n_features,) or ()
-        A batch is ``(values - offset) * scale``.
+        A batch is ``(values - offset) * scale``, with uint8 values divided by 255.
 
     image_shape : tuple of int or None
         ``(h, w)`` or ``(h, w, c)``, how rows fold into images.
@@ -60,6 +60,8 @@ class Samples:
         """Batch of shape (n_rows, c, h, w) or (n_rows, n_features), float32."""
         batch = self.values.index_select(0, rows.to(self.values.device))
         batch = batch.to(self.device, non_blocking=True)
+        if batch.dtype == torch.uint8:
+            batch = batch / 255  # divided: as exact as what users divide
         batch = batch.float()
         if not self._is_scaled:
             batch = (batch - self._offset) * self._scale
@@ -391,14 +393,12 @@ def make_samples(rows, image_shape, offset, scale, device):
     -------
     Samples
     """
-    if rows.dtype == np.uint8:
-        # (x / 255 - offset) * scale, as one subtraction and one product
-        offset, scale = np.multiply(offset, 255.0), np.divide(scale, 255.0)
-    elif sparse.issparse(rows):
+    is_levels = rows.dtype == np.uint8
+    if not is_levels and sparse.issparse(rows):
         rows = _scaled_entries(rows, scale)
         # zeros become something else where there is an offset, but not before a batch
         offset, scale = np.multiply(offset, scale), 1.0
-    else:
+    elif not is_levels:
         rows = _scaled_float32(rows, offset, scale)
         offset, scale = 0.0, 1.0
     return Samples(

@@ -99,8 +99,9 @@ def make_optimizer(name, parameters, learning_rate):
 
     Parameters
     ----------
-    name : {"sgd", "adam"}
-        ``"sgd"`` has a momentum of 0.9; ``"adam"`` has Keras' epsilon, 1e-7.
+    name : {"sgd", "adam", "adamw"}
+        ``"sgd"`` has a momentum of 0.9; ``"adam"`` has Keras' epsilon, 1e-7;
+        ``"adamw"`` a weight decay of 1e-4.
 
     parameters : iterable of Parameter
 
@@ -115,6 +116,10 @@ def make_optimizer(name, parameters, learning_rate):
     fused = parameters[0].device.type in ("cpu", "cuda")
     if name == "sgd":
         return torch.optim.SGD(parameters, lr=learning_rate, momentum=0.9, fused=fused)
+    if name == "adamw":
+        return torch.optim.AdamW(
+            parameters, lr=learning_rate, weight_decay=1e-4, fused=fused
+        )
     return torch.optim.Adam(parameters, lr=learning_rate, eps=1e-7, fused=fused)
 
 

@@ -18,6 +18,7 @@ PAGES = [
     "docs/user_guide/ensemble.md",
     "docs/user_guide/itec.md",
     "docs/user_guide/uspec.md",
+    "docs/user_guide/viewgraph.md",
 ]
 
 

@@ -11,6 +11,7 @@ from skdeepcluster import (
     EnsembleClustering,
     ITECClustering,
     UltraScalableSpectralClustering,
+    ViewGraphClustering,
 )
 
 QUICK = {
@@ -40,6 +41,16 @@ CONFIGURATIONS = [
     DeepCluEClustering(),
     DeepCluEClustering(epochs=2, n_base_clusterings=1, batch_size=7, max_layer_dim=3),
     DeepCluEClustering(epochs=30, consensus=False, augment="noise"),
+    ViewGraphClustering(view_steps=30, max_rounds=1, round_steps=20),
+    ViewGraphClustering("auto", view_steps=4, max_rounds=1, round_steps=4),
+    ViewGraphClustering(
+        view_loss="infonce",
+        augment="noise",
+        view_steps=4,
+        max_rounds=2,
+        round_steps=2,
+        batch_size=7,
+    ),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
     EnsembleClustering(n_base=3),

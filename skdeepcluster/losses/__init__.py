@@ -23,6 +23,12 @@ from skdeepcluster.losses._pairs import (
     pair_loss,
     select_pairs,
 )
+from skdeepcluster.losses._vicreg import (
+    covariance_loss,
+    invariance_loss,
+    variance_loss,
+    vicreg_loss,
+)
 
 __all__ = [
     "adaptive_pair_loss",
@@ -30,11 +36,15 @@ __all__ = [
     "cluster_contrastive_loss",
     "correlation_loss",
     "correlation_matrix",
+    "covariance_loss",
     "instance_contrastive_loss",
+    "invariance_loss",
     "kl_divergence",
     "kmeans_loss",
     "pair_loss",
     "select_pairs",
     "student_t_assignment",
     "target_distribution",
+    "variance_loss",
+    "vicreg_loss",
 ]

@@ -27,6 +27,13 @@ from skdeepcluster.networks._topology import (
     TopologyAutoencoder,
     TopologyEncoder,
 )
+from skdeepcluster.networks._views import (
+    ConvolutionalEncoder,
+    CosineClassifier,
+    DenseEncoder,
+    Projector,
+    UnitLength,
+)
 
 __all__ = [
     "Autoencoder",
@@ -35,14 +42,19 @@ __all__ = [
     "ClusteringAutoencoder",
     "ContrastiveNetwork",
     "ConvolutionalAutoencoder",
+    "ConvolutionalEncoder",
+    "CosineClassifier",
     "DenseAutoencoder",
     "DenseBackbone",
+    "DenseEncoder",
     "JointDecoder",
     "JointEncoder",
     "NormalizedConvolutionalAutoencoder",
     "NormalizedDenseAutoencoder",
+    "Projector",
     "ResidualNetwork",
     "SmallBackbone",
     "TopologyAutoencoder",
     "TopologyEncoder",
+    "UnitLength",
 ]

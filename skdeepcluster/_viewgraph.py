@@ -1,0 +1,627 @@
+"""Clustering by views of samples and the graph of their neighbours."""
+
+import copy
+import warnings
+from functools import partial
+from itertools import islice
+from math import ceil
+from numbers import Integral, Real
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from scipy.optimize import linear_sum_assignment
+from sklearn.metrics.cluster import contingency_matrix
+from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
+
+from skdeepcluster._base import BaseDeepClustering, resolve_augmentation
+from skdeepcluster._device import autocast
+from skdeepcluster._ensemble import EnsembleClustering
+from skdeepcluster._training import (
+    DivergedError,
+    apply,
+    endless_batches,
+    finish,
+    keeping_on_interrupt,
+    make_optimizer,
+    make_scheduler,
+    progress_bar,
+    record,
+    train,
+)
+from skdeepcluster.augment import random_view
+from skdeepcluster.losses import instance_contrastive_loss, vicreg_loss
+from skdeepcluster.networks import (
+    ConvolutionalEncoder,
+    CosineClassifier,
+    DenseEncoder,
+    Projector,
+    UnitLength,
+)
+from skdeepcluster.topology import (
+    estimate_n_clusters,
+    neighbor_graph,
+    partition_graph,
+)
+
+_VIEW_LOSSES = {
+    "vicreg": vicreg_loss,
+    "infonce": partial(instance_contrastive_loss, temperature=0.2),
+}
+_ENCODERS = {"conv": ConvolutionalEncoder, "mlp": DenseEncoder}
+
+# Of "auto": what random_view does to images of so many pixels or more along a side, and
+# steps of learning from views, which more samples need, though not in proportion.
+_SIDE_OF_FULL_STRENGTH = 16
+_STRENGTHS = {
+    "shift": 0.1,
+    "rotation": 15.0,
+    "scale": 0.2,
+    "shear": 0.3,
+    "elastic": 0.05,
+}
+_VIEW_STEPS, _MORE_VIEW_STEPS, _MANY_SAMPLES = 750, 1000, 20_000
+
+# What the last phase has of a round's steps and of the learning rate. It makes the
+# network obey the last partition, where augmented samples would make it unsure.
+_SETTLING = 1 / 3
+
+# Steps between two entries of the history, and so of the progress bar.
+_STEPS_OF_AN_ENTRY = 50
+
+# Dimensions to which inputs are reduced for their graph, and rows that decide how.
+_INPUT_DIMS = 64
+_ROWS_FOR_INPUT_DIMS = 4096
+
+# An embedding is given up if it spreads over less than this share of its sphere, or
+# over hardly more than one dimension.
+_LEAST_SPREAD = 0.01
+_FEWEST_DIMS = 1.2
+
+# After fewer steps, embeddings are what chance made of them.
+_STEPS_BEFORE_WARNING = 100
+
+_AUTO = StrOptions({"auto"})
+_AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
+_POSITIVE = Interval(Real, 0, None, closed="neither")
+_COUNT = Interval(Integral, 0, None, closed="left")
+
+
+class ViewGraphClustering(BaseDeepClustering):
+    """Clusters of a graph of neighbours, in an embedding learned from views.
+
+    A network learns to embed two random views of a sample alike, and different samples
+    differently (VICReg [1]_). Samples become a graph, in which neighbours are linked
+    by the share of neighbours that they have in common [2]_. The communities of the
+    graph (Louvain [3]_) are merged to as many clusters as wanted. Then the network
+    is taught these clusters as if they were classes, and embeds all samples anew; the
+    graph is cut again, and so on, until labels settle.
+
+    This is our own combination of known parts, not the method of a paper. It is the one
+    to try first: it takes a minute where autoencoders take many, and the graph finds
+    clusters of any shape and size.
+
+    Parameters
+    ----------
+    n_clusters : int or "auto", default=8
+        Number of clusters. ``"auto"`` finds the number that random halves of the data
+        agree about, see :func:`~skdeepcluster.topology.estimate_n_clusters`.
+
+    view_loss : {"vicreg", "infonce"}, default="vicreg"
+        What two views of a batch shall minimise:
+        :func:`~skdeepcluster.losses.vicreg_loss`, or
+        :func:`~skdeepcluster.losses.instance_contrastive_loss` at a temperature of 0.2.
+
+    network : {"auto", "conv", "mlp"} or callable, default="auto"
+        The encoder: :class:`~skdeepcluster.networks.ConvolutionalEncoder` of images,
+        :class:`~skdeepcluster.networks.DenseEncoder` of vectors, or of images as
+        vectors. A callable builds another from the input shape, (n_channels, height,
+        width) or (n_features,): a module that maps a batch to vectors.
+
+    latent_dim : int, default=64
+        Dimension of the embedding, unless a callable ``network`` sets its own.
+
+    image_shape : tuple of int, default=None
+        (h, w) or (h, w, c): how flat rows fold into images. Not needed for arrays
+        that have these axes.
+
+    augment : {"auto", "views", "views-flip", "views-photo", "corruption", ...}, \
+            callable or None, default="auto"
+        How a view is made, which decides what the clusters are about: they cannot
+        depend on what views change at random. ``"auto"`` is ``"views"`` for grey
+        images: :func:`~skdeepcluster.augment.random_view` with its defaults, which
+        suit digits and clothes, and milder ones below 16 pixels; ``"views-photo"`` for
+        colour images, with flips and other colours as well; and ``"corruption"`` for
+        vectors, :func:`~skdeepcluster.augment.corrupted`. A callable maps a batch of
+        tensors to one of the same shape.
+
+    view_steps : int or "auto", default="auto"
+        Gradient steps of learning from views. ``"auto"`` is 750 for up to
+        20,000 samples and 1,000 for more.
+
+    learning_rate : float, default=3e-3
+        Highest learning rate of AdamW, positive. It climbs to it in the first
+        fifth of the steps and falls to nearly zero, in each phase.
+
+    n_neighbors : int, default=10
+        Number of neighbours of each sample in the graph.
+
+    input_weight : float, default=1.0
+        Weight of a second graph beside that of the embedding: of the samples as they
+        are, reduced to 64 principal components. It keeps together what augmentation
+        takes apart. It is halved in every round, as the embedding gets better; 0
+        does without.
+
+    partition : {"communities", "ensemble"}, default="communities"
+        How embedded samples are clustered: by communities of the graph, or by
+        :class:`EnsembleClustering`, which needs no graph.
+
+    max_rounds : int, default=4
+        Largest number of times to teach the network a partition. With 0 there is
+        only the first partition, as the closest of its clusters' means.
+
+    round_steps : int, default=300
+        Gradient steps of each round. A third as many follow in the end, of samples
+        as they are.
+
+    label_smoothing : float, default=0.1
+        How much of a target is spread over all clusters, from 0 to less than 1.
+
+    tol : float, default=2e-3
+        Rounds end when a smaller share of labels than this differs from those of the
+        round before. 0 never ends them early.
+
+    batch_size : int, default=256
+        Number of samples in a step, 2 or more.
+
+    device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
+        Where to compute; ``"auto"`` takes a GPU if there is one. The graph is found
+        and cut on the processor.
+
+    precision : {"float32", "bfloat16", "auto"}, default="float32"
+        Precision of the networks in training steps. ``"auto"`` is bfloat16 where
+        the hardware has matrix instructions for it. Losses and predictions are
+        float32 in any case.
+
+    random_state : int, RandomState instance or None, default=None
+        Decides about all random numbers. With an int, results repeat on the same
+        machine.
+
+    verbose : int, default=0
+        Whether to show progress bars.
+
+    Attributes
+    ----------
+    labels_ : ndarray of shape (n_samples,)
+        Cluster of every training sample, equal to ``predict(X)``.
+
+    n_clusters_ : int
+        Number of clusters: that asked for, or found.
+
+    agreement_ : float or None
+        With ``n_clusters="auto"``, the mean adjusted Rand index of the clusters of
+        random halves at ``n_clusters_``: close to 1 if the number is certain.
+
+    cluster_centers_ : ndarray of shape (n_clusters_, latent_dim)
+        What embedded samples are compared with; rows of unit length.
+
+    network_ : Module
+        Maps a batch to assignments, by cosines; with ``encoder`` and ``centers``.
+
+    n_iter_ : int
+        Number of gradient steps taken, from views and in rounds.
+
+    n_rounds_ : int
+        Number of rounds begun.
+
+    n_effective_dims_ : float
+        Over how many dimensions the embedding spreads after learning from views: the
+        squared trace of its covariance by the sum of its squares. ``fit`` warns if it
+        is hardly above 1, or if all samples are nearly at one place.
+
+    stop_reason_ : {"converged", "max_iter", "interrupted"}
+        Why training ended.
+
+    history_ : dict of list
+        An entry for each 50 steps: ``"phase"`` (``"views"``, ``"round"`` or
+        ``"settle"``), ``"loss"``, ``"seconds"``, and after the views
+        ``"label_change"``, the share of labels that differ from those of the round
+        before, and ``"largest_cluster"`` and ``"smallest_cluster"``, the shares of
+        samples in them. NaN where something does not apply. Ctrl-C leaves out the
+        entry that it falls into.
+
+    image_shape_ : tuple of int or None
+        Shape of one image, None for vectors.
+
+    n_features_in_ : int
+        Number of values in a sample.
+
+    feature_names_in_ : ndarray of shape (n_features,)
+        Names of the columns, if ``fit`` was given a frame.
+
+    See Also
+    --------
+    DECDAClustering : Learns from an autoencoder of augmented images.
+    EnsembleClustering : Clusters of vectors as they are, of any shape.
+
+    Notes
+    -----
+    Input is scaled, and may be sparse, as for :class:`CDCClustering`. Rows of the
+    embedding have unit length: what counts are angles.
+
+    Fits in threads of one process take turns, for they share PyTorch's random
+    generators; fits in processes do not.
+
+    References
+    ----------
+    .. [1] Bardes, Ponce, LeCun, "VICReg: variance-invariance-covariance
+       regularization for self-supervised learning", ICLR 2022.
+    .. [2] Jarvis, Patrick, "Clustering using a similarity measure based on shared near
+       neighbors", IEEE Transactions on Computers C-22, 1973.
+    .. [3] Blondel, Guillaume, Lambiotte, Lefebvre, "Fast unfolding of communities in
+       large networks", Journal of Statistical Mechanics P10008, 2008.
+
+    Examples
+    --------
+    >>> from skdeepcluster import ViewGraphClustering
+    >>> from skdeepcluster.datasets import load_digits
+    >>> images = load_digits().images[:300]
+    >>> model = ViewGraphClustering(
+    ...     10, view_steps=20, round_steps=10, random_state=0
+    ... )
+    >>> model.fit_predict(images).shape
+    (300,)
+    >>> model.transform(images[:2]).shape
+    (2, 64)
+    """
+
+    _parameter_constraints: dict = {
+        **BaseDeepClustering._parameter_constraints,
+        "n_clusters": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+        ],
+        "view_loss": [StrOptions(set(_VIEW_LOSSES))],
+        "network": [StrOptions({"auto", *_ENCODERS}), callable],
+        "view_steps": [_COUNT, _AUTO],
+        "learning_rate": [_POSITIVE],
+        "n_neighbors": [_AT_LEAST_ONE],
+        "input_weight": [Interval(Real, 0, None, closed="left")],
+        "partition": [StrOptions({"communities", "ensemble"})],
+        "max_rounds": [_COUNT],
+        "round_steps": [_AT_LEAST_ONE],
+        "label_smoothing": [Interval(Real, 0, 1, closed="left")],
+        "tol": [Interval(Real, 0, 1, closed="both")],
+        # a variance needs two
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
+    }
+
+    _accepts_sparse = True
+
+    def __init__(
+        self,
+        n_clusters=8,
+        *,
+        view_loss="vicreg",
+        network="auto",
+        latent_dim=64,
+        image_shape=None,
+        augment="auto",
+        view_steps="auto",
+        learning_rate=3e-3,
+        n_neighbors=10,
+        input_weight=1.0,
+        partition="communities",
+        max_rounds=4,
+        round_steps=300,
+        label_smoothing=0.1,
+        tol=2e-3,
+        batch_size=256,
+        device="auto",
+        precision="float32",
+        random_state=None,
+        verbose=0,
+    ):
+        self.n_clusters = n_clusters
+        self.view_loss = view_loss
+        self.network = network
+        self.latent_dim = latent_dim
+        self.image_shape = image_shape
+        self.augment = augment
+        self.view_steps = view_steps
+        self.learning_rate = learning_rate
+        self.n_neighbors = n_neighbors
+        self.input_weight = input_weight
+        self.partition = partition
+        self.max_rounds = max_rounds
+        self.round_steps = round_steps
+        self.label_smoothing = label_smoothing
+        self.tol = tol
+        self.batch_size = batch_size
+        self.device = device
+        self.precision = precision
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def _fit_network(self, X, random_state):
+        """Learn from views, cut the graph, teach its clusters; Ctrl-C ends it early."""
+        self.n_rounds_ = 0
+        encoder = self._build_encoder(X)
+        with keeping_on_interrupt(self._interrupt):
+            self._learn_views(X, encoder)
+        encoder = nn.Sequential(encoder, UnitLength())
+        input_graph, labels = finish(
+            lambda: self._find_first_clusters(X, encoder, random_state),
+            self._interrupt,
+        )
+        self.network_ = CosineClassifier(
+            encoder, _cluster_means(apply(encoder, X), labels)
+        )
+        with keeping_on_interrupt(self._interrupt):
+            if self.stop_reason_ != "interrupted":
+                self._teach_until_settled(X, labels, input_graph, random_state)
+
+    def _build_encoder(self, X):
+        """Network that embeds a batch, not yet scaled to unit length."""
+        network = self.network
+        if callable(network):
+            return _check_encoder(copy.deepcopy(network(X.shape)), X.shape).to(X.device)
+        is_image = len(X.shape) == 3
+        if network == "conv" and not is_image:
+            raise ValueError(
+                f"Got network='conv' for vectors of {X.shape[0]} features; give images "
+                "of shape (n, h, w) or (n, h, w, c), say how rows fold by "
+                "image_shape=(h, w), or choose network='mlp'."
+            )
+        if network == "auto":
+            network = "conv" if is_image else "mlp"
+        with torch.device("cpu"):  # whatever the caller's default is
+            encoder = _ENCODERS[network](X.shape, self.latent_dim).float()
+        return encoder.to(X.device)
+
+    def _augmentation(self, X):
+        augment = self.augment
+        if isinstance(augment, str) and augment == "auto":
+            augment = "corruption" if len(X.shape) == 1 else _auto_view(X.shape)
+        return resolve_augmentation(augment, X.shape)
+
+    def _plan_view_steps(self, n_samples):
+        if n_samples < 2:  # there is nothing that it could differ from
+            return 0
+        if self.view_steps == "auto":
+            return _VIEW_STEPS if n_samples <= _MANY_SAMPLES else _MORE_VIEW_STEPS
+        return self.view_steps
+
+    def _learn_views(self, X, encoder):
+        """Let two views of a sample be embedded alike, and all samples not."""
+        augment, view_loss = self._augmentation(X), _VIEW_LOSSES[self.view_loss]
+        width = _embedding_width(encoder, X)
+        with torch.device("cpu"):
+            projector = Projector(width).float()
+        module = nn.Sequential(encoder, projector.to(X.device))
+
+        def loss(rows):
+            x = X[rows]
+            views = torch.cat([augment(x), augment(x)])
+            Za, Zb = module(views).float().chunk(2)
+            return {"loss": view_loss(Za, Zb)}
+
+        n_steps = self._plan_view_steps(len(X))
+        self._train(X, module, loss, n_steps, "views", self.learning_rate)
+        _check_finite(module)
+
+    def _train(self, X, module, loss, n_steps, phase, learning_rate, **entry):
+        """Minimise a loss over batches of rows, in one cycle of the learning rate."""
+        optimizer = make_optimizer("adamw", module.parameters(), learning_rate)
+        scheduler = make_scheduler("one-cycle", optimizer, n_steps)
+        stream = endless_batches(
+            len(X), self.batch_size, shuffle=True, drop_last=True, device=X.device
+        )
+        with progress_bar(n_steps, phase, self.verbose, "step") as bar:
+            for start in range(0, n_steps, _STEPS_OF_AN_ENTRY):
+                n_here = min(_STEPS_OF_AN_ENTRY, n_steps - start)
+                terms = train(
+                    loss,
+                    self._counted(islice(stream, n_here)),
+                    module=module,
+                    optimizer=optimizer,
+                    scheduler=scheduler,
+                    autocast=autocast(self.precision, X.device),
+                )
+                record(self.history_, phase=phase, **entry, **terms)
+                bar.set_postfix(loss=terms["loss"], refresh=False)
+                bar.update(n_here)
+
+    def _find_first_clusters(self, X, encoder, random_state):
+        """Graph of the inputs, if it has a weight, and first partition."""
+        Z = apply(encoder, X).cpu().numpy()
+        self._check_spread(Z)
+        self.n_clusters_, self.agreement_ = self.n_clusters, None
+        if self.n_clusters == "auto":
+            self.n_clusters_, agreement = estimate_n_clusters(
+                Z, n_neighbors=self.n_neighbors, random_state=random_state
+            )
+            self.agreement_ = float(agreement[self.n_clusters_ - 1])
+        input_graph = self._input_graph(X, random_state)
+        return input_graph, self._partition(Z, input_graph, random_state)
+
+    def _input_graph(self, X, random_state):
+        """Graph of the inputs themselves, or None."""
+        if self.input_weight == 0 or len(X) < 2:
+            return None
+        rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
+        return neighbor_graph(rows, self.n_neighbors, random_state)
+
+    def _partition(self, Z, input_graph, random_state, n_rounds=0):
+        """Cluster embedded samples, by graphs of neighbours or by an ensemble."""
+        n_clusters = self.n_clusters_
+        if self.partition == "ensemble" and len(np.unique(Z, axis=0)) >= n_clusters:
+            ensemble = EnsembleClustering(n_clusters, random_state=random_state)
+            return np.unique(ensemble.fit_predict(Z), return_inverse=True)[1]
+        W = neighbor_graph(Z, self.n_neighbors, random_state)
+        if input_graph is not None:
+            W = (W + self.input_weight / 2**n_rounds * input_graph).tocsr()
+        return partition_graph(W, n_clusters)
+
+    def _check_spread(self, Z):
+        """Warn of an embedding in which all samples look alike."""
+        centered = Z - Z.mean(axis=0)
+        covariance = centered.T @ centered / len(Z)
+        spread = float(np.trace(covariance))  # of rows of unit length
+        self.n_effective_dims_ = 0.0
+        if spread > 0:
+            self.n_effective_dims_ = spread**2 / float(np.square(covariance).sum())
+        is_collapsed = spread < _LEAST_SPREAD or self.n_effective_dims_ < _FEWEST_DIMS
+        if is_collapsed and self.n_iter_ >= _STEPS_BEFORE_WARNING:
+            warnings.warn(
+                f"The embedding collapsed: it spreads over {spread:.2g} of its sphere "
+                f"and {self.n_effective_dims_:.1f} dimensions, so clusters come from "
+                "the inputs or from chance. Lower learning_rate, raise view_steps, or "
+                "choose an augmentation that leaves samples different.",
+                stacklevel=2,
+            )
+
+    def _teach_until_settled(self, X, labels, input_graph, random_state):
+        """Alternate between teaching the partition and finding it anew."""
+        label_change, augment = np.nan, self._augmentation(X)
+        for _ in range(self.max_rounds):
+            self.n_rounds_ += 1
+            self._teach(X, labels, "round", augment, label_change=label_change)
+            Z = self._embed(X).cpu().numpy()
+            previous = labels
+            labels = self._partition(Z, input_graph, random_state, self.n_rounds_)
+            labels = _renumber(labels, previous)
+            label_change = float(np.mean(labels != previous))
+            if label_change < self.tol:
+                self.stop_reason_ = "converged"
+                break
+        if self.max_rounds > 0:  # the last partition, on samples as they are
+            self._teach(
+                X, labels, "settle", _identity, _SETTLING, label_change=label_change
+            )
+
+    def _teach(self, X, labels, phase, augment, share=1.0, **entry):
+        """Cross-entropy of samples with the clusters of the partition."""
+        network = self.network_
+        with torch.no_grad():
+            network.centers.copy_(_cluster_means(self._embed(X), labels))
+        targets = torch.from_numpy(labels).to(X.device)
+        if len(X) < 2:
+            return
+
+        def loss(rows):
+            Z = network.encoder(augment(X[rows]))
+            return {
+                "loss": F.cross_entropy(
+                    network.logits(Z),
+                    targets[rows],
+                    label_smoothing=self.label_smoothing,
+                )
+            }
+
+        sizes = np.bincount(labels, minlength=self.n_clusters_) / len(labels)
+        self._train(
+            X,
+            network,
+            loss,
+            ceil(share * self.round_steps),
+            phase,
+            learning_rate=share * self.learning_rate,
+            largest_cluster=sizes.max(),
+            smallest_cluster=sizes.min(),
+            **entry,
+        )
+
+    def _n_wanted(self):
+        return 1 if self.n_clusters == "auto" else self.n_clusters
+
+    def _store_results(self, X):
+        """Attributes for users, all from the final network."""
+        super()._store_results(X)
+        centers = F.normalize(self.network_.centers.detach())
+        self.cluster_centers_ = centers.cpu().numpy()
+        self._n_features_out = self.cluster_centers_.shape[1]
+
+
+def _auto_view(input_shape):
+    """View of images, milder where they are so small that every pixel matters."""
+    n_channels, *size = input_shape
+    if n_channels > 2:
+        return "views-photo"
+    strength = min(1.0, max(size) / _SIDE_OF_FULL_STRENGTH)
+    return partial(
+        random_view, **{name: strength * most for name, most in _STRENGTHS.items()}
+    )
+
+
+def _check_encoder(encoder, input_shape):
+    if not isinstance(encoder, nn.Module):
+        raise ValueError(
+            f"Got a network that returns {type(encoder).__name__}; expected a "
+            "torch.nn.Module that embeds a batch."
+        )
+    encoder.to("cpu", torch.float32)
+    Z = apply(encoder, torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu"))
+    if Z.ndim != 2:
+        raise ValueError(
+            f"Got a network that embeds samples of shape {tuple(input_shape)} as "
+            f"{tuple(Z.shape[1:])}; expected vectors, (latent_dim,)."
+        )
+    return encoder
+
+
+def _check_finite(module):
+    # batch normalisation hides from losses what overflows, not from its averages
+    if not all(values.isfinite().all() for values in module.state_dict().values()):
+        raise DivergedError(
+            "Training diverged: the network's averages are not finite; lower the "
+            "learning rate or scale X to a smaller range."
+        )
+
+
+def _identity(batch):
+    return batch
+
+
+def _embedding_width(encoder, X):
+    first = torch.zeros(1, dtype=torch.long, device=X.device)
+    return apply(encoder, X[first]).shape[1]
+
+
+def _cluster_means(Z, labels):
+    """Mean of the embedded samples of each cluster, (n_clusters, latent_dim)."""
+    labels = torch.from_numpy(labels).to(Z.device)
+    means = Z.new_zeros(int(labels.max()) + 1, Z.shape[1])
+    means.index_add_(0, labels, Z)
+    return means / labels.bincount()[:, None]
+
+
+def _renumber(labels, previous):
+    """Number clusters so that as many labels as possible are as before."""
+    overlap = contingency_matrix(labels, previous)
+    ours, theirs = linear_sum_assignment(overlap, maximize=True)
+    numbers = np.empty(len(ours), dtype=labels.dtype)
+    numbers[ours] = theirs
+    return numbers[labels]
+
+
+def _reduce_inputs(X, random_state):
+    """Centre samples, and project many columns on the main directions of some rows."""
+    n_rows = min(len(X), _ROWS_FOR_INPUT_DIMS)
+    rows = random_state.choice(len(X), n_rows, replace=False)
+    some = X[torch.from_numpy(rows).to(X.device)].flatten(1)
+    mean = some.mean(dim=0)
+    n_features = some.shape[1]
+    if n_features <= _INPUT_DIMS:
+        directions = torch.eye(n_features, dtype=torch.float32, device=X.device)
+    else:
+        q = min(_INPUT_DIMS, n_rows)
+        _, _, directions = torch.svd_lowrank(some - mean, q=q, niter=4)
+    with torch.device("cpu"):
+        linear = nn.Linear(n_features, directions.shape[1]).float()
+    projection = nn.Sequential(nn.Flatten(), linear).to(X.device)
+    with torch.no_grad():
+        linear.weight.copy_(directions.T)
+        linear.bias.copy_(-mean @ directions)
+    return projection

@@ -1,0 +1,204 @@
+"""Communities of a graph, merged to a given or a found number of clusters."""
+
+from numbers import Integral
+
+import numpy as np
+from scipy import sparse
+
+# Resolutions to try in turn. Above the last one they double.
+_RESOLUTIONS = np.geomspace(0.2, 8, 16)
+_LARGEST_RESOLUTION = 1e9
+
+# A community counts if it has this share of the rows of an average cluster.
+_SMALLEST_SHARE = 0.1
+
+
+def find_communities(W, resolution=1.0):
+    """Communities of a graph by the Louvain method [1]_, of scikit-network.
+
+    It maximises modularity. The same graph gives the same communities. (The Leiden
+    method of that library found as good ones, but draws from a generator that no seed
+    reaches.)
+
+    Parameters
+    ----------
+    W : sparse matrix of shape (n_samples, n_samples)
+        Weights of links, symmetric and not negative.
+
+    resolution : float, default=1.0
+        The higher, the more communities.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Community of each row, from 0, the largest first.
+
+    References
+    ----------
+    .. [1] Blondel, Guillaume, Lambiotte, Lefebvre, "Fast unfolding of communities in
+       large networks", Journal of Statistical Mechanics P10008, 2008.
+
+    Examples
+    --------
+    >>> from scipy.sparse import csr_array
+    >>> from skdeepcluster.topology import find_communities
+    >>> W = csr_array([[0, 1, 0, 0], [1, 0, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]])
+    >>> find_communities(W).tolist()
+    [0, 0, 1, 1]
+    """
+    # takes half a second to import
+    from sknetwork.clustering import Louvain
+
+    if W.nnz == 0:  # of which Louvain makes an error
+        return np.arange(W.shape[0])
+    louvain = Louvain(
+        resolution,
+        modularity="newman",
+        random_state=0,
+        return_probs=False,
+        return_aggregate=False,
+    )
+    # it knows no sparse arrays
+    return louvain.fit_predict(sparse.csr_matrix(W))
+
+
+def merge_communities(W, labels, n_clusters):
+    """Merge communities, two at a time, until as many are left as wanted.
+
+    Each time, those two are merged for which the weight between them is the largest
+    share of all weight at one of them: cut / min(volume).
+
+    Parameters
+    ----------
+    W : sparse matrix of shape (n_samples, n_samples)
+        Weights of links, symmetric and not negative.
+
+    labels : array-like of shape (n_samples,)
+        Community of each row.
+
+    n_clusters : int
+        At most as many as there are communities.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Cluster of each row, from 0.
+    """
+    return merge_step_by_step(W, labels, [n_clusters])[n_clusters]
+
+
+def merge_step_by_step(W, labels, numbers):
+    """Labels at several numbers of clusters of one course of merging.
+
+    Parameters
+    ----------
+    W, labels
+        As for :func:`merge_communities`.
+
+    numbers : iterable of int
+        Numbers of clusters to stop by; those above the number of communities are
+        left out.
+
+    Returns
+    -------
+    dict of int to ndarray of shape (n_samples,)
+    """
+    names, labels = np.unique(labels, return_inverse=True)
+    numbers = sorted({number for number in numbers if number <= len(names)})
+    cut = _links_between(W, labels, len(names))
+    sizes = np.bincount(labels).astype(float)
+    owner = np.arange(len(names))  # of each community
+    found = {}
+    for n_left in range(len(names), 0, -1):
+        if n_left in numbers:
+            found[n_left] = np.unique(owner, return_inverse=True)[1][labels]
+        if not numbers or n_left <= numbers[0]:
+            break
+        kept, gone = _closest_pair(cut, sizes)
+        cut[kept] += cut[gone]
+        cut[:, kept] += cut[:, gone]
+        sizes[kept] += sizes[gone]
+        sizes[gone] = np.inf  # no more there
+        owner[owner == gone] = kept
+    return found
+
+
+def _links_between(W, labels, n_communities):
+    """Sum of the weights between every two communities, as an array."""
+    ends = np.arange(len(labels) + 1)
+    ones = np.ones(len(labels))
+    members = sparse.csr_array((ones, labels, ends), shape=(len(labels), n_communities))
+    return (members.T @ (W @ members)).toarray()
+
+
+def _closest_pair(cut, sizes):
+    """Two communities to merge next."""
+    is_there = np.flatnonzero(np.isfinite(sizes))
+    cut = cut[np.ix_(is_there, is_there)]
+    volumes = cut.sum(axis=1)
+    smaller = np.minimum(volumes[:, None], volumes[None])
+    shares = cut / np.where(smaller > 0, smaller, 1)
+    np.fill_diagonal(shares, -1)
+    pair = np.unravel_index(shares.argmax(), shares.shape)
+    if shares[pair] <= 0:  # nothing is linked any more: the two smallest
+        pair = np.argsort(sizes[is_there], kind="stable")[:2]
+    return sorted(is_there[list(pair)])
+
+
+def partition_graph(W, n_clusters):
+    """Cluster a graph: communities, merged to the number that is wanted.
+
+    The communities are those of :func:`find_communities` at the first of rising
+    resolutions at which there are as many of a fair size as wanted: of a tenth of an
+    average cluster. Those are merged by :func:`merge_communities`.
+
+    Parameters
+    ----------
+    W : sparse matrix of shape (n_samples, n_samples)
+        Weights of links, symmetric and not negative.
+
+    n_clusters : int
+        From 1 to n_samples.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        Cluster of each row, from 0. All clusters have members.
+
+    Raises
+    ------
+    ValueError
+        Unless 1 <= n_clusters <= n_samples.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from skdeepcluster.topology import neighbor_graph, partition_graph
+    >>> angles = np.array([0.0, 0.1, 0.2, 1.5, 1.6, 1.7])
+    >>> Z = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    >>> partition_graph(neighbor_graph(Z, 2), 2).tolist()
+    [0, 0, 0, 1, 1, 1]
+    """
+    n_samples = W.shape[0]
+    if not isinstance(n_clusters, Integral) or not 1 <= n_clusters <= n_samples:
+        raise ValueError(
+            f"Got n_clusters={n_clusters!r}; expected an integer from 1 to "
+            f"n_samples={n_samples}."
+        )
+    communities = communities_enough(W, n_clusters, _SMALLEST_SHARE)
+    return merge_communities(W, communities, n_clusters)
+
+
+def communities_enough(W, n_clusters, smallest_share):
+    """Communities at the first resolution at which there are enough."""
+    n_samples = W.shape[0]
+    for resolution in _RESOLUTIONS:
+        labels = find_communities(W, resolution)
+        is_fair = np.bincount(labels) >= smallest_share * n_samples / n_clusters
+        if is_fair.sum() >= n_clusters:
+            return labels
+    # of any size, in the end; without links every row is one of its own
+    while labels.max() + 1 < n_clusters and resolution < _LARGEST_RESOLUTION:
+        resolution *= 2
+        labels = find_communities(W, resolution)
+    return labels if labels.max() + 1 >= n_clusters else np.arange(n_samples)

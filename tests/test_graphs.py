@@ -1,0 +1,230 @@
+"""Tests of graphs of neighbours, their communities, and the number of clusters."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.datasets import load_digits, load_wine, make_blobs
+from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import scale
+
+from skdeepcluster.topology import (
+    estimate_n_clusters,
+    find_communities,
+    merge_communities,
+    nearest_on_sphere,
+    neighbor_graph,
+    partition_graph,
+    shared_neighbor_graph,
+)
+
+
+def naive_nearest(Z, n_neighbors):
+    Z = Z / np.linalg.norm(Z, axis=1, keepdims=True)
+    cosines = Z @ Z.T
+    np.fill_diagonal(cosines, -np.inf)
+    return np.argsort(-cosines, axis=1)[:, :n_neighbors]
+
+
+def naive_shared(neighbors):
+    n_samples = len(neighbors)
+    sets = [{i, *neighbors[i]} for i in range(n_samples)]
+    W = np.zeros((n_samples, n_samples))
+    for i in range(n_samples):
+        for j in range(n_samples):
+            if i != j and (j in neighbors[i] or i in neighbors[j]):
+                W[i, j] = len(sets[i] & sets[j]) / len(sets[i] | sets[j])
+    return W
+
+
+def groups_of_directions(n_groups, n_rows, spread=0.05, seed=0):
+    """Unit rows about as many directions, and the direction of each."""
+    rng = np.random.default_rng(seed)
+    directions = np.linalg.qr(rng.normal(size=(n_groups, n_groups)))[0]
+    labels = np.repeat(np.arange(n_groups), n_rows)
+    Z = directions[labels] + rng.normal(size=(len(labels), n_groups)) * spread
+    return Z, labels
+
+
+def two_cliques(n_rows, bridge):
+    """Graph of two cliques with one link between them."""
+    W = np.kron(np.eye(2), np.ones((n_rows, n_rows)) - np.eye(n_rows))
+    W[0, n_rows] = W[n_rows, 0] = bridge
+    return sparse.csr_array(W)
+
+
+# --- neighbours ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "cells"])
+@pytest.mark.parametrize(("n_samples", "n_neighbors"), [(2, 1), (30, 29), (300, 10)])
+def test_nearest_are_those_of_largest_cosine(n_samples, n_neighbors, method):
+    Z = np.random.default_rng(0).normal(size=(n_samples, 4)) * 7
+    found = nearest_on_sphere(Z, n_neighbors, 0, method=method)
+    assert found.dtype == np.int32
+    np.testing.assert_array_equal(found, naive_nearest(Z, n_neighbors))
+
+
+def test_chunks_make_no_difference(monkeypatch):
+    Z = np.random.default_rng(0).normal(size=(100, 4))
+    whole = nearest_on_sphere(Z, 5)
+    W = shared_neighbor_graph(whole)
+    monkeypatch.setattr("skdeepcluster.topology._graphs._CHUNK_SIZE", 700)
+    np.testing.assert_array_equal(nearest_on_sphere(Z, 5), whole)
+    assert (shared_neighbor_graph(whole) != W).nnz == 0
+
+
+@pytest.mark.parametrize("chunk_size", [2**22, 2**16])
+def test_cells_find_nearly_all_neighbors(monkeypatch, chunk_size):
+    monkeypatch.setattr("skdeepcluster.topology._graphs._CHUNK_SIZE", chunk_size)
+    monkeypatch.setattr("skdeepcluster.topology._graphs._ROWS_OF_A_CELL", 32)
+    monkeypatch.setattr("skdeepcluster.topology._graphs._MOST_FOR_EXACT", 1000)
+    Z = np.random.default_rng(0).normal(size=(2000, 6))
+    exact = nearest_on_sphere(Z, 10, method="exact")
+    found = nearest_on_sphere(Z, 10, 0)
+    assert (found != np.arange(len(Z))[:, None]).all()
+    shared = [len(set(a) & set(b)) for a, b in zip(found, exact, strict=True)]
+    assert np.mean(shared) > 9.5
+    np.testing.assert_array_equal(nearest_on_sphere(Z, 10, 0, method="auto"), found)
+
+
+def test_cells_know_coinciding_rows(monkeypatch):
+    monkeypatch.setattr("skdeepcluster.topology._graphs._ROWS_OF_A_CELL", 8)
+    Z = np.repeat([[1.0, 0.0], [0.0, 1.0]], [190, 10], axis=0)
+    found = nearest_on_sphere(Z, 9, 0, method="cells")
+    for row, neighbors in enumerate(found):
+        assert len({row, *neighbors}) == 10
+        assert ((neighbors < 190) == (row < 190)).all()
+
+
+def test_rows_of_zeros_are_no_obstacle():
+    Z = np.zeros((5, 3))
+    Z[0, 0] = 1
+    found = nearest_on_sphere(Z, 2)
+    assert all(len({row, *neighbors}) == 3 for row, neighbors in enumerate(found))
+
+
+@pytest.mark.parametrize("n_neighbors", [0, 3, 1.5])
+def test_number_of_neighbors_is_checked(n_neighbors):
+    with pytest.raises(ValueError, match=r"from 1 to n_samples - 1=2"):
+        nearest_on_sphere(np.eye(3), n_neighbors)
+
+
+def test_other_bad_input_of_neighbors():
+    with pytest.raises(ValueError, match="NaN"):
+        nearest_on_sphere([[np.nan, 1.0], [1.0, 1.0]], 1)
+    with pytest.raises(ValueError, match="expected 'auto' or"):
+        nearest_on_sphere(np.eye(3), 1, method="tree")
+
+
+# --- weights -------------------------------------------------------------------------
+
+
+def test_shared_neighbors_are_counted_as_by_sets():
+    neighbors = naive_nearest(np.random.default_rng(0).normal(size=(40, 3)), 6)
+    W = shared_neighbor_graph(neighbors)
+    np.testing.assert_allclose(W.toarray(), naive_shared(neighbors), rtol=1e-6)
+    assert W.nnz <= 2 * neighbors.size
+
+
+def test_graph_of_few_rows():
+    assert neighbor_graph(np.ones((1, 2))).shape == (1, 1)
+    assert neighbor_graph(np.eye(3), 10).toarray().sum() == 6  # all share everything
+
+
+# --- communities ---------------------------------------------------------------------
+
+
+def test_communities_of_cliques():
+    labels = find_communities(two_cliques(6, bridge=0.1))
+    np.testing.assert_array_equal(labels, np.repeat([0, 1], 6))
+
+
+def test_graph_without_links_has_rows_as_communities():
+    np.testing.assert_array_equal(find_communities(sparse.csr_array((3, 3))), range(3))
+
+
+def test_merging_takes_the_largest_share_of_the_smaller_one():
+    # links between communities of 2, 2, 2 and 10 rows, all of weight 1 inside
+    cut = np.array(
+        [[2, 1, 0, 0], [1, 2, 0, 1.5], [0, 0, 2, 0.1], [0, 1.5, 0.1, 90]], dtype=float
+    )
+    # shares: 0-1 1/3, 1-3 1.5/4.5 = 1/3, 2-3 .1/2.1; of equals the first
+    labels = merge_communities(sparse.csr_array(cut), np.arange(4), 3)
+    np.testing.assert_array_equal(labels, [0, 0, 1, 2])
+    cut[1, 3] = cut[3, 1] = 2  # shares: 0-1 1/3, 1-3 2/5
+    labels = merge_communities(sparse.csr_array(cut), np.arange(4), 3)
+    np.testing.assert_array_equal(labels, [0, 1, 2, 1])
+
+
+def test_merging_what_nothing_links():
+    labels = merge_communities(sparse.csr_array((6, 6)), [0, 0, 0, 1, 2, 2], 2)
+    np.testing.assert_array_equal(labels, [0, 0, 0, 1, 1, 1])
+
+
+@pytest.mark.parametrize("n_rows", [3, 12, 100])
+def test_partition_finds_separate_groups(n_rows):
+    Z, y = groups_of_directions(12, n_rows)
+    labels = partition_graph(neighbor_graph(Z, 10 if n_rows > 10 else 2), 12)
+    assert adjusted_rand_score(y, labels) == 1
+
+
+def test_partition_finds_small_clusters_among_large_ones():
+    Z, y = groups_of_directions(5, 400)
+    rows = np.concatenate([np.flatnonzero(y == i)[: 400 // 2**i] for i in range(5)])
+    labels = partition_graph(neighbor_graph(Z[rows], 4), 5)
+    assert adjusted_rand_score(y[rows], labels) == 1
+
+
+@pytest.mark.parametrize("n_clusters", [1, 2, 7, 30])
+def test_partition_has_as_many_clusters_as_wanted(n_clusters):
+    W = neighbor_graph(np.random.default_rng(0).normal(size=(30, 3)), 5)
+    labels = partition_graph(W, n_clusters)
+    np.testing.assert_array_equal(np.unique(labels), range(n_clusters))
+    np.testing.assert_array_equal(partition_graph(W, n_clusters), labels)
+
+
+@pytest.mark.parametrize("n_clusters", [0, 31, "two"])
+def test_number_of_clusters_is_checked(n_clusters):
+    W = neighbor_graph(np.random.default_rng(0).normal(size=(30, 3)), 5)
+    with pytest.raises(ValueError, match="from 1 to n_samples=30"):
+        partition_graph(W, n_clusters)
+
+
+# --- the number of clusters ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_groups", [2, 5, 12])
+def test_separate_groups_are_counted(n_groups):
+    Z, _ = groups_of_directions(n_groups, 60)
+    found, agreement = estimate_n_clusters(Z, max_clusters=20, random_state=0)
+    assert found == n_groups
+    assert agreement[found - 1] > 0.99
+    assert agreement[0] == 1
+
+
+def test_noise_is_one_cluster():
+    X = np.random.default_rng(0).normal(size=(500, 10))
+    found, agreement = estimate_n_clusters(X, random_state=0)
+    assert found == 1
+    assert agreement[1:].max() < 0.5
+
+
+def test_wines_are_counted():
+    found, agreement = estimate_n_clusters(scale(load_wine().data), random_state=0)
+    assert found == 3
+    assert 0.6 < agreement[2] < 1
+
+
+def test_counting_repeats_and_knows_tiny_data():
+    X = load_digits().data[:400]
+    first = estimate_n_clusters(X, 12, random_state=0)
+    again = estimate_n_clusters(X, 12, random_state=0)
+    assert first[0] == again[0]
+    np.testing.assert_array_equal(first[1], again[1])
+    assert estimate_n_clusters(X[:9])[0] == 1
+
+
+def test_dozens_of_clusters_of_few_rows():
+    X, y = make_blobs(400, 12, centers=40, cluster_std=1.5, random_state=0)
+    labels = partition_graph(neighbor_graph(scale(X)), 40)
+    assert adjusted_rand_score(y, labels) > 0.95

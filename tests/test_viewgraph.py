@@ -1,0 +1,272 @@
+"""Tests of ViewGraphClustering: what it finds, and each of its parts."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import sparse
+from sklearn.base import clone
+from sklearn.datasets import load_digits, load_wine, make_blobs
+from sklearn.metrics import adjusted_rand_score
+from sklearn.preprocessing import scale
+from torch import nn
+
+from skdeepcluster import ViewGraphClustering
+from skdeepcluster._viewgraph import _renumber
+from skdeepcluster.networks import ConvolutionalEncoder, CosineClassifier
+
+# Enough for data that is easy.
+BRIEF = ViewGraphClustering(
+    view_steps=60, max_rounds=2, round_steps=40, batch_size=128, random_state=0
+)
+# Not enough for anything, but all parts run.
+QUICK = clone(BRIEF).set_params(n_clusters=4, view_steps=3, round_steps=2)
+
+
+def blobs(n_samples, n_clusters, std=1.0, seed=0):
+    X, y = make_blobs(
+        n_samples, 8, centers=n_clusters, cluster_std=std, random_state=seed
+    )
+    return scale(X), y
+
+
+# --- what it finds -------------------------------------------------------------------
+
+
+def test_digits_as_vectors():
+    data = load_digits()
+    model = clone(BRIEF).set_params(n_clusters=10, view_steps=200, round_steps=100)
+    labels = model.fit_predict(data.data)
+    assert adjusted_rand_score(data.target, labels) > 0.72
+
+
+def test_digits_as_images():
+    data = load_digits()
+    rows = data.target < 5
+    model = clone(BRIEF).set_params(n_clusters=5, view_steps=100)
+    labels = model.fit_predict(data.images[rows])
+    assert adjusted_rand_score(data.target[rows], labels) > 0.9
+
+
+def test_wines():
+    data = load_wine()
+    labels = clone(BRIEF).set_params(n_clusters=3).fit_predict(scale(data.data))
+    assert adjusted_rand_score(data.target, labels) > 0.7
+
+
+def test_dozens_of_clusters_of_few_rows():
+    X, y = blobs(360, 36)
+    model = clone(BRIEF).set_params(n_clusters=36, round_steps=80)
+    assert adjusted_rand_score(y, model.fit_predict(X)) > 0.9
+
+
+def test_clusters_of_different_sizes():
+    X, y = blobs([400, 130, 40, 15], None)
+    labels = clone(BRIEF).set_params(n_clusters=4).fit_predict(X)
+    assert adjusted_rand_score(y, labels) > 0.95
+
+
+def test_texts_as_a_sparse_matrix():
+    rng = np.random.default_rng(0)
+    topics = rng.dirichlet(np.full(200, 0.05), size=3)
+    y = np.repeat(np.arange(3), 60)
+    counts = np.stack([rng.multinomial(40, topics[topic]) for topic in y])
+    X = sparse.csr_array(counts / np.linalg.norm(counts, axis=1, keepdims=True))
+    model = clone(BRIEF).set_params(n_clusters=3).fit(X)
+    assert adjusted_rand_score(y, model.labels_) > 0.95
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+    np.testing.assert_array_equal(model.predict(X.toarray()), model.labels_)
+
+
+def test_the_number_of_clusters_is_found():
+    X, y = blobs(500, 5)
+    model = clone(BRIEF).set_params(n_clusters="auto").fit(X)
+    assert model.n_clusters_ == 5
+    assert model.agreement_ > 0.95
+    assert model.predict_proba(X).shape == (500, 5)
+    assert adjusted_rand_score(y, model.labels_) > 0.95
+    fixed = clone(BRIEF).set_params(n_clusters=5).fit(X)
+    assert fixed.n_clusters_ == 5
+    assert fixed.agreement_ is None
+
+
+def test_one_cluster_where_there_is_no_structure():
+    X = np.random.default_rng(0).normal(size=(300, 8))
+    model = clone(BRIEF).set_params(n_clusters="auto", view_steps=20).fit(X)
+    assert model.n_clusters_ == 1
+    assert set(model.labels_) == {0}
+
+
+def test_new_samples_join_the_clusters():
+    X, y = blobs(600, 6)
+    model = clone(BRIEF).set_params(n_clusters=6).fit(X[:400])
+    assert adjusted_rand_score(y[400:], model.predict(X[400:])) > 0.95
+
+
+# --- its parts -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("view_loss", ["vicreg", "infonce"])
+def test_views_are_embedded_more_and_more_alike(digits, view_loss):
+    model = clone(BRIEF).set_params(
+        n_clusters=5, view_loss=view_loss, view_steps=100, max_rounds=0
+    )
+    losses = model.fit(digits).history_["loss"]
+    assert len(losses) == 2
+    assert losses[1] < 0.95 * losses[0]
+    assert model.n_iter_ == 100
+    assert model.n_rounds_ == 0
+
+
+@pytest.mark.parametrize("partition", ["communities", "ensemble"])
+@pytest.mark.parametrize("input_weight", [0.0, 1.0])
+def test_partitions(partition, input_weight):
+    X, y = blobs(300, 4)
+    model = clone(BRIEF).set_params(
+        n_clusters=4, partition=partition, input_weight=input_weight
+    )
+    assert adjusted_rand_score(y, model.fit_predict(X)) > 0.95
+
+
+def test_rounds_end_when_labels_settle():
+    X, _ = blobs(300, 4)
+    model = clone(BRIEF).set_params(n_clusters=4, max_rounds=9).fit(X)
+    assert model.stop_reason_ == "converged"
+    assert model.n_rounds_ < 9
+    assert model.n_iter_ == 60 + 40 * model.n_rounds_ + 14
+    assert clone(QUICK).set_params(tol=0.0).fit(X).n_rounds_ == 2
+    assert clone(QUICK).set_params(tol=1.0).fit(X).n_rounds_ == 1
+
+
+def test_history():
+    X, _ = blobs(300, 4)
+    model = clone(BRIEF).set_params(n_clusters=4, tol=0.0, round_steps=60).fit(X)
+    history = model.history_
+    assert history["phase"] == ["views"] * 2 + ["round"] * 4 + ["settle"]
+    rounds = np.array(history["phase"]) != "views"
+    assert np.isnan(np.array(history["label_change"])[:4]).all()
+    assert (np.array(history["label_change"])[4:] < 0.1).all()
+    assert (np.array(history["smallest_cluster"])[rounds] > 0.2).all()
+    assert (np.array(history["largest_cluster"])[rounds] < 0.3).all()
+
+
+def test_centers_are_rows_of_unit_length_and_decide():
+    X, _ = blobs(200, 4)
+    model = clone(QUICK).fit(X)
+    lengths = np.linalg.norm(model.cluster_centers_, axis=1)
+    np.testing.assert_allclose(lengths, 1, rtol=1e-5)
+    Z = model.transform(X)
+    np.testing.assert_allclose(np.linalg.norm(Z, axis=1), 1, rtol=1e-5)
+    closest = (Z @ model.cluster_centers_.T).argmax(axis=1)
+    np.testing.assert_array_equal(closest, model.labels_)
+
+
+def test_a_network_of_ones_own():
+    X, _ = blobs(200, 4)
+    model = clone(QUICK).set_params(network=lambda shape: nn.Linear(*shape, 7)).fit(X)
+    assert model.transform(X).shape == (200, 7)
+    assert model.network_.encoder[0].weight.shape == (7, 8)
+
+
+@pytest.mark.parametrize(
+    ("augment", "shape"),
+    [
+        ("auto", (60, 6, 5)),
+        ("views-flip", (60, 6, 5)),
+        ("auto", (60, 6, 5, 3)),
+        ("views-photo", (60, 6, 5, 1)),
+        ("corruption", (60, 9)),
+        ("masking", (60, 9)),
+        (None, (60, 9)),
+    ],
+)
+def test_augmentations(augment, shape):
+    X = np.random.default_rng(0).random(shape)
+    model = clone(QUICK).set_params(augment=augment).fit(X)
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+def test_collapse_is_reported():
+    class Same(nn.Module):
+        """Embeds nearly all the same."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(8, 3)
+
+        def forward(self, x):
+            return torch.ones(len(x), 3) + 1e-6 * self.linear(x)
+
+    X, _ = blobs(100, 4)
+    model = clone(QUICK).set_params(view_steps=100, network=lambda shape: Same())
+    with pytest.warns(UserWarning, match="embedding collapsed: it spreads over"):
+        model.fit(X)
+    assert clone(BRIEF).fit(X).n_effective_dims_ > 2
+
+
+def test_numbers_of_clusters_stay_as_they_were():
+    previous = np.array([0, 0, 1, 1, 2, 2])
+    np.testing.assert_array_equal(
+        _renumber(np.array([1, 1, 2, 2, 0, 1]), previous), [0, 0, 1, 1, 2, 0]
+    )
+
+
+@pytest.mark.parametrize("n_samples", [2, 3, 5, 12])
+def test_a_few_rows(n_samples):
+    X = np.random.default_rng(0).normal(size=(n_samples, 4))
+    for n_clusters in (1, 2, n_samples, "auto"):
+        model = clone(QUICK).set_params(n_clusters=n_clusters).fit(X)
+        np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+def test_rows_that_coincide():
+    X = np.repeat(np.eye(4), [80, 30, 20, 1], axis=0)
+    model = clone(BRIEF).set_params(n_clusters=4).fit(X)
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [
+        ({"n_clusters": "many"}, "'n_clusters' parameter"),
+        ({"view_loss": "byol"}, "'view_loss' parameter"),
+        ({"partition": "leiden"}, "'partition' parameter"),
+        ({"batch_size": 1}, "'batch_size' parameter"),
+        ({"view_steps": -1}, "'view_steps' parameter"),
+        ({"input_weight": -0.5}, "'input_weight' parameter"),
+        ({"label_smoothing": 1.0}, "'label_smoothing' parameter"),
+        ({"network": "resnet"}, "'network' parameter"),
+        ({"network": lambda shape: "mlp"}, r"expected a torch\.nn\.Module"),
+        ({"augment": "views"}, r"say how rows fold by image_shape=\(h, w\)"),
+    ],
+)
+def test_bad_parameters(parameters, message):
+    X, _ = blobs(60, 4)
+    with pytest.raises(ValueError, match=message):
+        clone(QUICK).set_params(**parameters).fit(X)
+
+
+# --- its networks --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1), (3, 1, 9), (1, 28, 28), (3, 96, 70)])
+def test_convolutional_encoder_takes_any_size(shape):
+    encoder = ConvolutionalEncoder(shape, 5)
+    assert encoder(torch.rand(2, *shape)).shape == (2, 5)
+    assert sum(isinstance(layer, nn.Conv2d) for layer in encoder) >= 3
+
+
+def test_convolutional_encoder_of_the_usual_size():
+    encoder = ConvolutionalEncoder((1, 28, 28), 64)
+    weights = [p.numel() for name, p in encoder.named_parameters() if "weight" in name]
+    linear = 64 * 4 * 4 * 64
+    assert weights == [16 * 25, 16, 32 * 16 * 9, 32, 64 * 32 * 9, 64, linear]
+
+
+def test_cosine_classifier():
+    centers = torch.tensor([[2.0, 0.0], [0.0, 0.1]])
+    network = CosineClassifier(nn.Identity(), centers, sharpness=3.0)
+    Z = torch.tensor([[1.0, 0.0], [0.6, 0.8]])
+    torch.testing.assert_close(network.logits(Z), torch.tensor([[3, 0], [1.8, 2.4]]))
+    torch.testing.assert_close(network(Z), network.logits(Z).softmax(dim=1))
+    network.sort_clusters(torch.tensor([1, 0]))
+    torch.testing.assert_close(network.centers, centers.flip(0))
