@@ -360,21 +360,22 @@ def layers_table(studies):
     """Accuracies of clusters from each layer, a row for each data set and budget."""
     groups = defaultdict(list)
     for study in studies:
-        groups[study["dataset"], study["n_samples"], study["n_steps"]].append(study)
+        budget = json.dumps(study["settings"], sort_keys=True)
+        groups[study["dataset"], study["n_samples"], budget].append(study)
     names = list(studies[0]["scores"])
     order = [*names[:-2], *names[:-3:-1]]  # the ensemble that is the method comes last
     titles = ("Data", "Steps", "Seeds", *(name.split(".", 1)[-1] for name in order))
     rows = [
         [
             f"{dataset} ({n_samples:,})",
-            f"{n_steps:,}",
+            f"{np.mean([study['n_steps'] for study in group]):,.0f}",
             ", ".join(str(study["seed"]) for study in group),
             *(
                 mean_and_deviation([study["scores"][name]["acc"] for study in group])
                 for name in order
             ),
         ]
-        for (dataset, n_samples, n_steps), group in sorted(groups.items())
+        for (dataset, n_samples, _), group in sorted(groups.items())
     ]
     return [
         markdown_row(titles),
