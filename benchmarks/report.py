@@ -439,38 +439,47 @@ def mean_of_seeds(accuracies):
 
 
 def layers_report(investigations):
-    """Table of what the layers of DeepCluE give, as lines."""
-    studies = defaultdict(list)
-    for study in investigations:
-        if study.get("study") == "deepclue-layers":
-            studies[study["dataset"], study["n_samples"], study["n_steps"]].append(
-                study
-            )
-    if not studies:
-        return []
-    names = list(next(iter(studies.values()))[0]["scores"])
+    """Tables of what the layers of networks give, as lines."""
+    studies = [
+        study for study in investigations if study.get("study") == "deepclue-layers"
+    ]
+    deepclue = [study for study in studies if "cluster head" in study["scores"]]
+    others = [study for study in studies if study not in deepclue]
+    lines = []
+    if deepclue:
+        lines += [LAYERS_HEADER, *layers_table(deepclue)]
+    for method in sorted({study["method"] for study in others}):
+        table = layers_table([study for study in others if study["method"] == method])
+        lines += ["", f"The same of `{method}`, whose own are the first *labels*:", ""]
+        lines += table
+    return lines
+
+
+def layers_table(studies):
+    """Accuracies of clusters from each layer, a row for each data set and budget."""
+    groups = defaultdict(list)
+    for study in studies:
+        budget = json.dumps(study["settings"], sort_keys=True)
+        groups[study["dataset"], study["n_samples"], budget].append(study)
+    names = list(studies[0]["scores"])
     order = [*names[:-2], *names[:-3:-1]]  # the ensemble that is the method comes last
-    titles = ("Data", "Steps", "Seeds", *(name.split(".")[-1] for name in order))
+    titles = ("Data", "Steps", "Seeds", *(name.split(".", 1)[-1] for name in order))
+    rows = [
+        [
+            f"{dataset} ({n_samples:,})",
+            f"{np.mean([study['n_steps'] for study in group]):,.0f}",
+            ", ".join(str(study["seed"]) for study in group),
+            *(
+                mean_and_deviation([study["scores"][name]["acc"] for study in group])
+                for name in order
+            ),
+        ]
+        for (dataset, n_samples, _), group in sorted(groups.items())
+    ]
     return [
-        LAYERS_HEADER,
         markdown_row(titles),
         markdown_row(["---"] * len(titles)),
-        *(
-            markdown_row(
-                [
-                    f"{dataset} ({n_samples:,})",
-                    f"{n_steps:,}",
-                    ", ".join(str(study["seed"]) for study in group),
-                    *(
-                        mean_and_deviation(
-                            [study["scores"][name]["acc"] for study in group]
-                        )
-                        for name in order
-                    ),
-                ]
-            )
-            for (dataset, n_samples, n_steps), group in sorted(studies.items())
-        ),
+        *map(markdown_row, rows),
     ]
 
 

@@ -171,12 +171,12 @@ class DenseBackbone(nn.Sequential):
     input_shape : tuple of int
         Shape of one sample; more than one axis is flattened.
 
-    widths : tuple of int, default=(512, 512, 512)
+    widths : tuple of int, default=(256, 256, 256)
         Widths of the layers.
     """
 
     def __init__(
-        self, input_shape: tuple[int, ...], widths: tuple[int, ...] = (512, 512, 512)
+        self, input_shape: tuple[int, ...], widths: tuple[int, ...] = (256, 256, 256)
     ):
         stages = OrderedDict(flatten=nn.Flatten())
         for i, shape in enumerate(pairwise((prod(input_shape), *widths))):
