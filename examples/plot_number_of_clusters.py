@@ -37,7 +37,7 @@ plt.show()
 # %%
 # The bar behind 2 is the highest in all three: there are two groups that hardly touch.
 # It is the coarsest answer, not a wrong one. Among finer ones, that behind 10 stands
-# out when 10 or 14 are asked for. Asked for 6, no bar does.
+# out when 10 or 14 are asked for, and that behind 4 when 6 are.
 
 # %%
 # **Stability.** A number of clusters that suits the data gives nearly the same clusters

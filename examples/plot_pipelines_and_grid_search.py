@@ -32,7 +32,7 @@ X = digits.images.reshape(-1, 64)
 # narrower than the default, for the sake of time
 network = partial(DenseAutoencoder, units=(200, 500), initialization="glorot")
 model = CDCClustering(
-    10, network=network, image_shape=(8, 8), batch_size=64, max_iter=150, random_state=0
+    10, network=network, image_shape=(8, 8), batch_size=64, max_iter=100, random_state=0
 )
 pipeline = make_pipeline(MinMaxScaler(), model)
 
@@ -60,7 +60,7 @@ search = GridSearchCV(
     pipeline,
     {
         "cdcclustering__learning_rate": [1e-3, 1e-2],
-        "cdcclustering__pretrain_epochs": [5, 20],
+        "cdcclustering__pretrain_epochs": [5, 15],
     },
     scoring=silhouette_of_pixels,
     cv=KFold(2, shuffle=True, random_state=0),

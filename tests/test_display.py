@@ -201,7 +201,7 @@ def test_gallery_of_images(model, digits):
     assert max(map(np.max, drawn)) == 1
     np.testing.assert_allclose(drawn[1], digits[display.most_certain_indices[0][0]])
     labels = [label.get_text() for label in display.ax_.get_yticklabels()]
-    assert labels[0] == f"0 ({display.sizes[0]})"
+    assert labels[0] == f"0 (n={display.sizes[0]})"
 
 
 def test_gallery_without_decoder_shows_means_and_no_member_twice():

@@ -151,5 +151,5 @@ class EigengapDisplay:
             )
         ax.xaxis.get_major_locator().set_params(integer=True)
         ax.set(xlabel="number of the eigenvalue", ylim=(0, 1.05))
-        ax.legend(loc="center right", fontsize="small")
+        ax.legend(fontsize="small")
         return self

@@ -231,14 +231,13 @@ class ClusterGalleryDisplay:
     def _write_labels(self, ax, places, width):
         """Sizes of clusters at the left, what columns are at the top."""
         middles = np.arange(len(self.sizes)) + (1 - _GAP) / 2
-        labels = [f"{cluster} ({size:,})" for cluster, size in enumerate(self.sizes)]
+        labels = [f"{cluster} (n={size:,})" for cluster, size in enumerate(self.sizes)]
         ax.set_yticks(middles, labels)
         middles = [(lefts[0] + lefts[-1] + width) / 2 for lefts in places.values()]
         ax.set_xticks(middles, places)
         ax.tick_params(
             length=0, top=True, labeltop=True, bottom=False, labelbottom=False
         )
-        ax.set_ylabel("cluster (and its number of samples)")
         ax.spines[:].set_visible(False)
 
     def _draw_images(self, ax, cells, width, cmap):

@@ -22,7 +22,7 @@ def make_axes(ax, figsize):
     """Axes given by the user, or those of a new figure."""
     if ax is not None:
         return ax
-    _, ax = import_matplotlib().pyplot.subplots(figsize=figsize, layout="constrained")
+    _, ax = import_matplotlib().pyplot.subplots(figsize=figsize, layout="compressed")
     return ax
 
 
