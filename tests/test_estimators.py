@@ -66,7 +66,7 @@ ESTIMATORS = {
     "contrastive": clone(DEEPCLUE).set_params(consensus=False),
     "viewgraph": VIEWGRAPH,
 }
-# Those without an autoencoder: they decode nothing and have a single phase.
+# Those with a backbone and heads in place of a network, and a single phase.
 CONTRASTIVE = ("deepclue", "contrastive")
 # Widths of embeddings other than latent_dim=10.
 WIDTHS = {"itec": 20, "dacae": 20, "dac": 20, **dict.fromkeys(CONTRASTIVE, 128)}
