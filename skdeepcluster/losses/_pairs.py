@@ -50,7 +50,7 @@ def pair_loss(Z: Tensor, alike: Tensor, different: Tensor) -> Tensor:
               + (1 - r_{ij}) \log (1 - z_i \cdot z_j)
 
     The sum runs over the m selected pairs, in both orders. Equation 8 of [1]_ with the
-    minus signs that it is printed without.
+    minus sign that it is printed without.
 
     Parameters
     ----------
