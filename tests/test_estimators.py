@@ -40,7 +40,7 @@ ESTIMATORS = {
     "cdc split": clone(CDC).set_params(update="split", normalization="global"),
     "itec": ITEC,
     "dacae": DACAE,
-    "dac": clone(DACAE).set_params(reconstruction_weight=0, init="kmeans"),
+    "dac": clone(DACAE).set_params(reconstruction_weight=0),
 }
 # Widths of embeddings other than latent_dim=10.
 WIDTHS = {"itec": 20, "dacae": 20, "dac": 20}
