@@ -28,7 +28,7 @@ DECDA = DECDAClustering(4, **QUICK, **SMALL, init="kmeans")
 CDC = CDCClustering(4, **QUICK, **SMALL)
 ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
 DACAE = DACAEClustering(
-    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, **SMALL
+    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, augment=None, **SMALL
 )
 
 # A new estimator joins here, quick and with a random_state.
@@ -40,7 +40,7 @@ ESTIMATORS = {
     "cdc split": clone(CDC).set_params(update="split", normalization="global"),
     "itec": ITEC,
     "dacae": DACAE,
-    "dac": clone(DACAE).set_params(reconstruction_weight=0),
+    "dac": clone(DACAE).set_params(reconstruction_weight=0, augment="auto"),
 }
 # Widths of embeddings other than latent_dim=10.
 WIDTHS = {"itec": 20, "dacae": 20, "dac": 20}
