@@ -1,6 +1,7 @@
 """What only DAC-AE promises: the paper's settings, its schedule, pairs and guards."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.datasets import make_blobs
 
 from skdeepcluster import DACAEClustering, losses
 from skdeepcluster._training import apply
+from skdeepcluster.augment import gaussian_noise, shifted_channels
 from skdeepcluster.datasets import load_digits
 from skdeepcluster.metrics import clustering_accuracy_score
 from skdeepcluster.networks import NormalizedDenseAutoencoder
@@ -269,6 +271,21 @@ def test_dac_has_no_reconstruction_but_its_decoder_follows(digits):
     error = np.mean((restored - digits) ** 2)
     assert error < np.mean((digits.mean(axis=0) - digits) ** 2)
     assert "decoder" not in make().fit(digits).history_["phase"]
+
+
+def test_augmentation_is_that_of_dac_for_images_and_noise_for_vectors(digits):
+    images = torch.from_numpy(digits)[:, None]
+    for X, function in (
+        (images, shifted_channels),
+        (images.flatten(1), gaussian_noise),
+    ):
+        samples = SimpleNamespace(shape=X.shape[1:])
+        augment = DACAEClustering()._augmentation(samples)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            augmented = augment(X)
+            torch.default_generator.manual_seed(0)
+            assert torch.equal(augmented, function(X))
 
 
 # --- history --------------------------------------------------------------------------
@@ -560,7 +577,11 @@ def test_a_network_of_ones_own(digits):
     assert_allclose(model.cluster_centers_, means, rtol=1e-4, atol=1e-5)
 
 
-def test_real_digits_are_found():
+@pytest.mark.parametrize(("network", "floor"), [("mlp", 0.75), ("conv", 0.55)])
+def test_real_digits_are_found(network, floor):
     digits = load_digits()
-    model = DACAEClustering(10, random_state=0).fit(digits.images)
-    assert clustering_accuracy_score(digits.target, model.labels_) > 0.75
+    model = DACAEClustering(
+        10, network=network, latent_dim=256, pretrain_epochs=20, random_state=0
+    )
+    model.fit(digits.images)
+    assert clustering_accuracy_score(digits.target, model.labels_) > floor

@@ -36,7 +36,7 @@ DECDA = DECDAClustering(4, **QUICK, **SMALL, init="kmeans")
 CDC = CDCClustering(4, **QUICK, **SMALL)
 ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
 DACAE = DACAEClustering(
-    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, **SMALL
+    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, augment=None, **SMALL
 )
 DEEPCLUE = DeepCluEClustering(
     4, epochs=3, n_base_clusterings=1, max_layer_dim=20, batch_size=64, random_state=0
@@ -61,7 +61,7 @@ ESTIMATORS = {
     "cdc split": clone(CDC).set_params(update="split", normalization="global"),
     "itec": ITEC,
     "dacae": DACAE,
-    "dac": clone(DACAE).set_params(reconstruction_weight=0, init="kmeans"),
+    "dac": clone(DACAE).set_params(reconstruction_weight=0, augment="auto"),
     "deepclue": DEEPCLUE,
     "contrastive": clone(DEEPCLUE).set_params(consensus=False),
     "viewgraph": VIEWGRAPH,
