@@ -246,7 +246,7 @@ class EnsembleClustering(BaseTransferCut):
                 f"Got parts of these widths: {widths}; expected those of fit: "
                 f"{self.part_widths_}."
             )
-        return list(parts.values())
+        return [parts[name] for name in self.part_widths_]  # in the order of fit
 
     def _fit_bases(self, parts, random_state):
         """Fitted base clusterers and their labels of X."""

@@ -267,6 +267,12 @@ class TestParts:
         pairs = set(zip(labels, ensemble.labels_, strict=True))
         assert len(pairs) == 3
 
+    def test_their_order_does_not_matter(self, noise):
+        parts = {"a": noise[:, :3], "b": noise[:, 3:]}
+        ensemble = EnsembleClustering(3, n_base=6, random_state=0).fit(parts)
+        turned = dict(reversed(parts.items()))
+        np.testing.assert_array_equal(ensemble.predict(turned), ensemble.labels_)
+
     def test_one_part_is_all(self, noise):
         ensemble = EnsembleClustering(3, n_base=4, random_state=0)
         whole = ensemble.fit(noise).transform(noise)
