@@ -43,7 +43,8 @@ class EnsembleClustering(BaseTransferCut):
         Number of clusters of the result.
 
     n_base : int, default=30
-        Number of base clusterings that ``fit`` makes, of all parts together.
+        Number of base clusterings that ``fit`` makes, of all parts together; at least
+        one for each part.
 
     base_clusters : "auto" or (int, int), default="auto"
         Least and largest number of clusters of a base clustering, which is drawn
@@ -178,13 +179,20 @@ class EnsembleClustering(BaseTransferCut):
         Raises
         ------
         ValueError
-            If X is not finite or has fewer distinct rows than ``n_clusters``, if
-            ``base_clusters`` is no range, or if the base clusterings agree on fewer
-            clusters than ``n_clusters``. The estimator is then left as it was.
+            If X is not finite or has fewer distinct rows than ``n_clusters``, if there
+            are more parts than ``n_base``, if ``base_clusters`` is no range, or if the
+            base clusterings agree on fewer clusters than ``n_clusters``. The estimator
+            is then left as it was.
         """
         del y
         with restored_on_error(self):
             parts = self._check_X(X, reset=True)
+            if self.n_base < len(parts):
+                raise ValueError(
+                    f"Got n_base={self.n_base} for {len(parts)} parts; expected one "
+                    "base clustering for each part, or more: raise n_base or leave "
+                    "parts out."
+                )
             for part in parts:
                 check_enough_distinct(part, self.n_clusters)
             random_state = check_random_state(self.random_state)

@@ -302,6 +302,8 @@ class TestParts:
             ensemble.fit({**parts, "a": parts["a"][:100]})
         with pytest.raises(ValueError, match="1 distinct rows, fewer than"):
             ensemble.fit({**parts, "b": np.zeros((150, 1))})
+        with pytest.raises(ValueError, match="n_base=2 for 3 parts; expected one"):
+            clone(ensemble).set_params(n_base=2).fit(parts)
         with pytest.raises(ValueError, match="NaN"):
             ensemble.fit({**parts, "b": np.full((150, 1), np.nan)})
         ensemble.fit(parts)
