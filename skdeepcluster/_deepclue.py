@@ -9,7 +9,12 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skdeepcluster import losses
-from skdeepcluster._base import BaseDeepClustering, resolve_augmentation
+from skdeepcluster._base import (
+    BaseDeepClustering,
+    check_name,
+    count_distinct,
+    resolve_augmentation,
+)
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._layers import LayerConsensus, LayerReader, default_layers
@@ -553,15 +558,6 @@ class DeepCluEClustering(BaseDeepClustering):
 
 def _mask_vectors(X):
     return random_masking(X, probability=0.3)
-
-
-def _has_distinct_rows(Z, n_rows):
-    distinct = set()
-    for row in Z:
-        distinct.add((row + 0.0).tobytes())
-        if len(distinct) >= n_rows:
-            return True
-    return False
 
 
 def _check_backbone(backbone, input_shape):

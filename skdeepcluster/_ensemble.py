@@ -9,7 +9,11 @@ from sklearn.base import _fit_context, clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from skdeepcluster._base import check_enough_distinct, restored_on_error
+from skdeepcluster._base import (
+    check_enough_distinct,
+    count_distinct,
+    restored_on_error,
+)
 from skdeepcluster._cut import BaseTransferCut
 from skdeepcluster._kmeans import one_thread
 from skdeepcluster._uspec import UltraScalableSpectralClustering
@@ -286,7 +290,7 @@ class EnsembleClustering(BaseTransferCut):
             n_samples = len(parts[0])
             high = min(isqrt(n_samples), getattr(base, "n_representatives", n_samples))
             high = max(self.n_clusters, high)
-            n_distinct = min(_count_distinct(part, high) for part in parts)
+            n_distinct = min(count_distinct(part, high) for part in parts)
             return self.n_clusters, min(high, n_distinct)
         is_range = (
             len(self.base_clusters) == 2
@@ -385,13 +389,3 @@ def _check_parts(X, estimator):
 
 def _common_dtype(parts):
     return np.result_type(*(part.dtype for part in parts))
-
-
-def _count_distinct(X, limit):
-    """Number of distinct rows, counted up to a limit."""
-    distinct = set()
-    for row in X:
-        distinct.add(row.tobytes())
-        if len(distinct) >= limit:
-            break
-    return len(distinct)
