@@ -365,15 +365,9 @@ class DeepCluEClustering(BaseDeepClustering):
             If the variant or data set is not one of the paper's.
         """
         variant = "DeepCluE" if variant is None else variant
-        if variant not in _PAPER_VARIANTS:
-            raise ValueError(
-                f"Got variant={variant!r}; expected one of {list(_PAPER_VARIANTS)}."
-            )
+        check_name("variant", variant, _PAPER_VARIANTS)
         dataset = "fashion-mnist" if dataset is None else dataset
-        if dataset not in _PAPER_DATASETS:
-            raise ValueError(
-                f"Got dataset={dataset!r}; expected one of {list(_PAPER_DATASETS)}."
-            )
+        check_name("dataset", dataset, _PAPER_DATASETS)
         n_clusters, augment = _PAPER_DATASETS[dataset]
         settings = {
             **_PAPER_SETTINGS,
@@ -533,7 +527,7 @@ class DeepCluEClustering(BaseDeepClustering):
         features = {
             name: Z
             for name, Z in reader.read(X).items()
-            if _has_distinct_rows(Z, self.n_clusters)
+            if count_distinct(Z, self.n_clusters) >= self.n_clusters
         }
         if not features:
             raise DivergedError(
