@@ -17,10 +17,15 @@ from skdeepcluster._base import (
 )
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
-from skdeepcluster._layers import LayerConsensus, LayerReader, default_layers
+from skdeepcluster._layers import (
+    LayerConsensus,
+    LayerReader,
+    default_layers,
+    first_two,
+    glance,
+)
 from skdeepcluster._training import (
     DivergedError,
-    apply,
     batches,
     count_epochs,
     finish,
@@ -451,7 +456,7 @@ class DeepCluEClustering(BaseDeepClustering):
         """What reads the layers, checked before any time goes into training."""
         if not self.consensus:
             return None
-        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
+        first = first_two(X)
         names = self.layers
         if isinstance(names, str):
             names = default_layers(network, first)
@@ -460,7 +465,7 @@ class DeepCluEClustering(BaseDeepClustering):
                 "Got layers=[]; expected 'paper' or names of one or more layers."
             )
         reader = LayerReader(network, names)
-        apply(reader, first)
+        glance(reader, first)
         return reader
 
     def _train(self, X, network):
@@ -562,7 +567,8 @@ def _check_backbone(backbone, input_shape):
             "torch.nn.Module."
         )
     backbone.to("cpu", torch.float32)
-    H = apply(backbone, torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu"))
+    x = torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu")
+    H = glance(backbone, x)
     if H.ndim != 2:
         raise ValueError(
             f"Got a backbone that turns samples of shape {tuple(input_shape)} into "
