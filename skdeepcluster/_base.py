@@ -327,15 +327,22 @@ def check_enough_distinct(rows, n_clusters):
             f"Got n_samples={n_samples}, fewer than n_clusters={n_clusters}; "
             "lower n_clusters or give more samples."
         )
+    n_distinct = count_distinct(rows, n_clusters)
+    if n_distinct < n_clusters:
+        raise ValueError(
+            f"Got X with {n_distinct} distinct rows, fewer than "
+            f"n_clusters={n_clusters}; lower n_clusters or check X for constant data."
+        )
+
+
+def count_distinct(rows, limit):
+    """Number of distinct rows, or the limit if there are as many."""
     distinct = set()
     for content in _contents(rows):  # a few, unless nearly all are the same
         distinct.add(content)
-        if len(distinct) >= n_clusters:
-            return
-    raise ValueError(
-        f"Got X with {len(distinct)} distinct rows, fewer than "
-        f"n_clusters={n_clusters}; lower n_clusters or check X for constant data."
-    )
+        if len(distinct) >= limit:
+            break
+    return len(distinct)
 
 
 def _contents(rows):

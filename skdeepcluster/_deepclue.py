@@ -9,13 +9,23 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
 from skdeepcluster import losses
-from skdeepcluster._base import BaseDeepClustering, resolve_augmentation
+from skdeepcluster._base import (
+    BaseDeepClustering,
+    check_name,
+    count_distinct,
+    resolve_augmentation,
+)
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
-from skdeepcluster._layers import LayerConsensus, LayerReader, default_layers
+from skdeepcluster._layers import (
+    LayerConsensus,
+    LayerReader,
+    default_layers,
+    first_two,
+    glance,
+)
 from skdeepcluster._training import (
     DivergedError,
-    apply,
     batches,
     count_epochs,
     finish,
@@ -360,15 +370,9 @@ class DeepCluEClustering(BaseDeepClustering):
             If the variant or data set is not one of the paper's.
         """
         variant = "DeepCluE" if variant is None else variant
-        if variant not in _PAPER_VARIANTS:
-            raise ValueError(
-                f"Got variant={variant!r}; expected one of {list(_PAPER_VARIANTS)}."
-            )
+        check_name("variant", variant, _PAPER_VARIANTS)
         dataset = "fashion-mnist" if dataset is None else dataset
-        if dataset not in _PAPER_DATASETS:
-            raise ValueError(
-                f"Got dataset={dataset!r}; expected one of {list(_PAPER_DATASETS)}."
-            )
+        check_name("dataset", dataset, _PAPER_DATASETS)
         n_clusters, augment = _PAPER_DATASETS[dataset]
         settings = {
             **_PAPER_SETTINGS,
@@ -451,7 +455,7 @@ class DeepCluEClustering(BaseDeepClustering):
         """What reads the layers, checked before any time goes into training."""
         if not self.consensus:
             return None
-        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
+        first = first_two(X)
         names = self.layers
         if isinstance(names, str):
             names = default_layers(network, first)
@@ -460,7 +464,7 @@ class DeepCluEClustering(BaseDeepClustering):
                 "Got layers=[]; expected 'paper' or names of one or more layers."
             )
         reader = LayerReader(network, names)
-        apply(reader, first)
+        glance(reader, first)
         return reader
 
     def _train(self, X, network):
@@ -527,7 +531,7 @@ class DeepCluEClustering(BaseDeepClustering):
         features = {
             name: Z
             for name, Z in reader.read(X).items()
-            if _has_distinct_rows(Z, self.n_clusters)
+            if count_distinct(Z, self.n_clusters) >= self.n_clusters
         }
         if not features:
             raise DivergedError(
@@ -554,15 +558,6 @@ def _mask_vectors(X):
     return random_masking(X, probability=0.3)
 
 
-def _has_distinct_rows(Z, n_rows):
-    distinct = set()
-    for row in Z:
-        distinct.add((row + 0.0).tobytes())
-        if len(distinct) >= n_rows:
-            return True
-    return False
-
-
 def _check_backbone(backbone, input_shape):
     """Width of what a backbone returns."""
     if not isinstance(backbone, nn.Module):
@@ -571,7 +566,8 @@ def _check_backbone(backbone, input_shape):
             "torch.nn.Module."
         )
     backbone.to("cpu", torch.float32)
-    H = apply(backbone, torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu"))
+    x = torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu")
+    H = glance(backbone, x)
     if H.ndim != 2:
         raise ValueError(
             f"Got a backbone that turns samples of shape {tuple(input_shape)} into "

@@ -9,7 +9,11 @@ from sklearn.base import _fit_context, clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
-from skdeepcluster._base import check_enough_distinct, restored_on_error
+from skdeepcluster._base import (
+    check_enough_distinct,
+    count_distinct,
+    restored_on_error,
+)
 from skdeepcluster._cut import BaseTransferCut
 from skdeepcluster._kmeans import one_thread
 from skdeepcluster._uspec import UltraScalableSpectralClustering
@@ -43,7 +47,8 @@ class EnsembleClustering(BaseTransferCut):
         Number of clusters of the result.
 
     n_base : int, default=30
-        Number of base clusterings that ``fit`` makes, of all parts together.
+        Number of base clusterings that ``fit`` makes, of all parts together; at least
+        one for each part.
 
     base_clusters : "auto" or (int, int), default="auto"
         Least and largest number of clusters of a base clustering, which is drawn
@@ -178,13 +183,20 @@ class EnsembleClustering(BaseTransferCut):
         Raises
         ------
         ValueError
-            If X is not finite or has fewer distinct rows than ``n_clusters``, if
-            ``base_clusters`` is no range, or if the base clusterings agree on fewer
-            clusters than ``n_clusters``. The estimator is then left as it was.
+            If X is not finite or has fewer distinct rows than ``n_clusters``, if there
+            are more parts than ``n_base``, if ``base_clusters`` is no range, or if the
+            base clusterings agree on fewer clusters than ``n_clusters``. The estimator
+            is then left as it was.
         """
         del y
         with restored_on_error(self):
             parts = self._check_X(X, reset=True)
+            if self.n_base < len(parts):
+                raise ValueError(
+                    f"Got n_base={self.n_base} for {len(parts)} parts; expected one "
+                    "base clustering for each part, or more: raise n_base or leave "
+                    "parts out."
+                )
             for part in parts:
                 check_enough_distinct(part, self.n_clusters)
             random_state = check_random_state(self.random_state)
@@ -246,7 +258,7 @@ class EnsembleClustering(BaseTransferCut):
                 f"Got parts of these widths: {widths}; expected those of fit: "
                 f"{self.part_widths_}."
             )
-        return list(parts.values())
+        return [parts[name] for name in self.part_widths_]  # in the order of fit
 
     def _fit_bases(self, parts, random_state):
         """Fitted base clusterers and their labels of X."""
@@ -278,7 +290,7 @@ class EnsembleClustering(BaseTransferCut):
             n_samples = len(parts[0])
             high = min(isqrt(n_samples), getattr(base, "n_representatives", n_samples))
             high = max(self.n_clusters, high)
-            n_distinct = min(_count_distinct(part, high) for part in parts)
+            n_distinct = min(count_distinct(part, high) for part in parts)
             return self.n_clusters, min(high, n_distinct)
         is_range = (
             len(self.base_clusters) == 2
@@ -377,13 +389,3 @@ def _check_parts(X, estimator):
 
 def _common_dtype(parts):
     return np.result_type(*(part.dtype for part in parts))
-
-
-def _count_distinct(X, limit):
-    """Number of distinct rows, counted up to a limit."""
-    distinct = set()
-    for row in X:
-        distinct.add(row.tobytes())
-        if len(distinct) >= limit:
-            break
-    return len(distinct)

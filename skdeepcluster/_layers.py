@@ -2,6 +2,7 @@
 
 import threading
 from contextlib import ExitStack, contextmanager
+from difflib import get_close_matches
 from itertools import pairwise
 
 import numpy as np
@@ -10,6 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from skdeepcluster._device import resolve_device
 from skdeepcluster._kmeans import one_thread
@@ -28,6 +30,9 @@ _BACKBONE_LAYERS = 3
 
 # Where a network has fewer stages than this, the stages of these are looked at.
 _FEWEST_STAGES = 3
+
+# Names in a message, at most: a ResNet-34 has more than a hundred.
+_MOST_NAMES = 5
 
 
 class LayerReader(nn.Module):
@@ -52,14 +57,15 @@ class LayerReader(nn.Module):
 
     def forward(self, x):
         """Columns of all layers, (n_samples, n_columns), float32."""
+        outputs = zip(self.reductions, self._outputs(x), strict=True)
+        return torch.cat([reduction(Z) for reduction, Z in outputs], dim=1)
+
+    def _outputs(self, x):
+        """What each layer returns, (n_samples, n_values), float32."""
         with _recording(self.network, self.names) as outputs:
             self.network(x)
         _check_outputs(outputs, self.names, len(x))
-        columns = [
-            reduction(outputs[name].flatten(1).float())
-            for name, reduction in zip(self.names, self.reductions, strict=True)
-        ]
-        return torch.cat(columns, dim=1)
+        return [_flatten(outputs[name]).float() for name in self.names]
 
     def read(self, X):
         """Columns of each layer for all samples, a contiguous array by name."""
@@ -90,19 +96,17 @@ class LayerReader(nn.Module):
         -------
         self
         """
-        device = X.device
-        first = X[torch.zeros(1, dtype=torch.long, device=device)]
-        self.widths = []
-        for i, name in enumerate(self.names):
-            layer = LayerReader(self.network, [name])
-            width = apply(layer, first).shape[1]
+        with torch.no_grad():
+            outputs = self.eval()._outputs(first_two(X))
+        self.widths = [Z.shape[1] for Z in outputs]
+        for i, width in enumerate(self.widths):
             if width > max_layer_dim:
+                layer = LayerReader(self.network, [self.names[i]])
                 projection = _find_projection(
                     layer, X, width, max_layer_dim, random_state
                 )
-                self.reductions[i] = projection.to(device)
-                width = projection.components.shape[0]
-            self.widths.append(width)
+                self.reductions[i] = projection.to(X.device)
+                self.widths[i] = projection.components.shape[0]
         return self
 
 
@@ -156,8 +160,9 @@ def _find_projection(layer, X, width, n_components, random_state):
         power_iteration_normalizer="QR",  # what array API dispatch has as well
         random_state=random_state,
     )
-    # a layer of constants has no variance to explain
-    with one_thread(), np.errstate(divide="ignore", invalid="ignore"):
+    # a layer of constants has no variance to explain, or one too large for float32
+    ignored = np.errstate(divide="ignore", invalid="ignore", over="ignore")
+    with one_thread(), ignored:
         pca.fit(outputs)
     mean, components = (
         torch.from_numpy(np.array(values, dtype=np.float32, order="C"))
@@ -175,14 +180,17 @@ def _recording(network, names):
     if missing:
         raise ValueError(
             f"Got layers={list(names)!r}, but the network has no module named "
-            f"{missing[0]!r}; expected some of {[name for name in modules if name]}."
+            f"{missing[0]!r}; expected names like {_similar(missing[0], modules)}, "
+            "those of named_modules()."
         )
 
     def record(name):
         def hook(module, inputs, output):
             if threading.get_ident() == thread:  # other threads may use the network
                 outputs.pop(name, None)
-                outputs[name] = output
+                # copied, for what comes next may work in place
+                is_tensor = isinstance(output, torch.Tensor)
+                outputs[name] = output.clone() if is_tensor else output
 
         return hook
 
@@ -190,6 +198,14 @@ def _recording(network, names):
         for name in names:
             hooks.enter_context(modules[name].register_forward_hook(record(name)))
         yield outputs
+
+
+def _similar(name, modules):
+    """A few names of modules: those that the name may stand for, or the outermost."""
+    known = [other for other in modules if other]
+    similar = [other for other in known if other.endswith(f".{name}")]
+    similar += get_close_matches(name, known)
+    return (similar or [other for other in known if "." not in other])[:_MOST_NAMES]
 
 
 def _check_outputs(outputs, names, n_rows):
@@ -205,15 +221,30 @@ def _is_tensor_of_rows(output, n_rows):
     return isinstance(output, torch.Tensor) and output.shape[:1] == (n_rows,)
 
 
+def _flatten(output):
+    return output.reshape(len(output), -1)  # of one axis as well
+
+
+def first_two(X):
+    """A batch that shows which shapes a network returns: the first sample, twice."""
+    return X[torch.zeros(2, dtype=torch.long, device=X.device)]
+
+
+@torch.no_grad()
+def glance(module, x):
+    """Outputs for a few samples in evaluation mode, of which only shapes matter."""
+    return module.eval()(x)
+
+
 @torch.no_grad()
 def find_stages(network, x):
     """Names of the modules that one after another make up a network.
 
     These are the modules that are directly in it, or in lists and other containers
     that are not called themselves; if there are fewer than three, those in them. What
-    has no parameters and returns as many values as the module before, as activations
-    do, belongs to it. If the network goes on after the last one, its own output comes
-    last, by the name of ``""``.
+    normalises batches, or has no parameters, and returns as many values as the module
+    before, as activations do, belongs to it. If the network goes on after the last one,
+    its own output comes last, by the name of ``""``.
 
     Parameters
     ----------
@@ -233,28 +264,36 @@ def find_stages(network, x):
     with _recording(network, names) as outputs:
         result = network(x)
     called = {
-        name: output.flatten(1)
+        name: _flatten(output)
         for name, output in outputs.items()
         if _is_tensor_of_rows(output, len(x))
     }
     modules = dict(network.named_modules())
     stages = _stages_in("", called, modules)
     if len(stages) < _FEWEST_STAGES:
-        inner = (_stages_of(name, called, modules) for name in stages)
-        stages = [name for names in inner for name in names]
-    if not stages or not torch.equal(called[stages[-1]], result.flatten(1)):
-        stages.append("")
-    return stages
+        inner = (_stages_of(stage, called, modules) for stage in stages)
+        stages = [stage for some in inner for stage in some]
+    names = [stage[-1] for stage in stages]
+    if not names or not torch.equal(called[names[-1]], _flatten(result)):
+        names.append("")
+    return names
 
 
-def _stages_of(name, called, modules):
-    """Stages in a module, or itself if there are none."""
-    inner = _stages_in(name + ".", called, modules)
-    return inner if len(inner) > 1 else [name]
+def _stages_of(stage, called, modules):
+    """Stages in the first module of a stage, or itself if there are none."""
+    first, *others = stage
+    inner = _stages_in(first + ".", called, modules)
+    if len(inner) < 2:
+        return [stage]
+    inner[-1] += others
+    return inner
 
 
 def _stages_in(prefix, called, modules):
-    """Names of the outermost modules that are called, by the name they start with."""
+    """Outermost modules that are called, by the name they start with.
+
+    Each stage is a list of names: of a module, and of those that belong to it.
+    """
     inside = [name for name in called if name.startswith(prefix)]
     outermost = [
         name
@@ -263,12 +302,13 @@ def _stages_in(prefix, called, modules):
     ]
     stages = []
     for name in outermost:
-        if any(True for _ in modules[name].parameters()):
-            stages.append(name)
-        elif stages and called[stages[-1]].shape == called[name].shape:
-            stages[-1] = name
-        elif stages:
-            stages.append(name)
+        has_parameters = any(True for _ in modules[name].parameters())
+        may_belong = not has_parameters or isinstance(modules[name], _BatchNorm)
+        is_as_large = stages and called[stages[-1][-1]].shape == called[name].shape
+        if may_belong and is_as_large:
+            stages[-1].append(name)
+        elif stages or has_parameters:
+            stages.append([name])
     return stages
 
 
@@ -327,8 +367,12 @@ class LayerConsensus(nn.Module):
     def forward(self, x):
         """Assign a batch of samples to the clusters."""
         features = self.reader.split(self.reader(x).cpu().numpy())
-        features = {name: features[name] for name in self.ensemble.part_widths_}
-        return torch.from_numpy(self.ensemble.predict_proba(features)).to(x.device)
+        assignments = self.ensemble.predict_proba(self.select(features))
+        return torch.from_numpy(assignments).to(x.device)
+
+    def select(self, features):
+        """The layers that the ensemble was fitted to, of those of the reader."""
+        return {name: features[name] for name in self.ensemble.part_widths_}
 
     def sort_clusters(self, order):
         """Number the clusters anew: the one at ``order[i]`` becomes number i."""
@@ -390,11 +434,10 @@ def layer_features(estimator, X, *, layers=None, max_layer_dim=1000, random_stat
     X = estimator._check_X(X, reset=False)
     network = estimator.network_.to(resolve_device(estimator.device))
     if isinstance(network, LayerConsensus):
-        reader, network = network.reader, network.reader.network
         if layers is None:
-            return reader.read(X)
+            return network.select(network.reader.read(X))
+        network = network.reader.network
     if layers is None:
-        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
-        layers = default_layers(network, first)
+        layers = default_layers(network, first_two(X))
     reader = LayerReader(network, layers)
     return reader.fit(X, max_layer_dim, check_random_state(random_state)).read(X)

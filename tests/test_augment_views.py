@@ -136,8 +136,8 @@ class TestCrop:
         top, left, height, width = drawn_boxes(10, size, scale=(0.9, 1.0))
         np.testing.assert_allclose(height, box[0], rtol=1e-5)
         np.testing.assert_allclose(width, box[1], rtol=1e-5)
-        assert top.min() > -1e-4
-        assert (left + width).max() < size[1] + 1e-4
+        np.testing.assert_allclose(top, (size[0] - box[0]) / 2, atol=1e-4)
+        np.testing.assert_allclose(left, (size[1] - box[1]) / 2, atol=1e-4)
 
     def test_flips(self):
         _, _, _, width = drawn_boxes(flip=0.3)

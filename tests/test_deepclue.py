@@ -285,6 +285,8 @@ class TestConsensus:
         ).fit(digits)
         assert model.layers_ == ["backbone.1"]
         np.testing.assert_array_equal(model.predict(digits), model.labels_)
+        features = layer_features(model, digits)
+        np.testing.assert_array_equal(model.ensemble_.predict(features), model.labels_)
 
     def test_a_collapsed_network_is_an_error_with_a_remedy(self, model, digits):
         class Backbone(nn.Flatten):
@@ -390,6 +392,23 @@ def test_bad_parameters_are_noticed_before_training(model, digits, case):
     with pytest.raises(ValueError, match=message):
         model.set_params(augment=never, **parameters).fit(digits)
     assert not hasattr(model, "network_")
+
+
+def test_parameters_are_checked_by_two_samples(model, digits):
+    sizes = []
+
+    class Backbone(nn.Flatten):
+        def forward(self, x):
+            sizes.append(len(x))
+            return super().forward(x)
+
+    def interrupt(batch):
+        raise RuntimeError("training starts")
+
+    model.set_params(backbone=lambda shape: Backbone(), augment=interrupt)
+    with pytest.raises(RuntimeError, match="training starts"):
+        model.fit(digits)
+    assert set(sizes) == {2}
 
 
 def test_image_size_is_for_images(model, noise):

@@ -59,6 +59,13 @@ def test_auto_is_no_more_than_the_data_allow(noise):
     assert max(estimator.n_clusters for estimator in model.estimators_) <= 6
 
 
+def test_zeros_of_either_sign_are_the_same():
+    X = np.array([0.0, -0.0, 1.0] * 10)[:, None]
+    model = clone(ENSEMBLE).set_params(n_clusters=2).fit(X)
+    assert {estimator.n_clusters for estimator in model.estimators_} == {2}
+    assert adjusted_rand_score(X[:, 0] == 1, model.labels_) == 1
+
+
 BASES = {
     "KMeans": KMeans(n_init=1),
     "GaussianMixture": GaussianMixture(),

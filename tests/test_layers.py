@@ -13,16 +13,23 @@ from torch import nn
 
 from skdeepcluster import (
     CDCClustering,
+    DACAEClustering,
     DECDAClustering,
     DeepCluEClustering,
     EnsembleClustering,
     ITECClustering,
+    ViewGraphClustering,
     _layers,
     layer_features,
 )
-from skdeepcluster._layers import LayerReader, _recording, find_stages
+from skdeepcluster._layers import (
+    LayerReader,
+    _find_projection,
+    _recording,
+    find_stages,
+)
 from skdeepcluster.consensus import transfer_cut, weighted_bipartite_graph
-from skdeepcluster.networks import ResidualNetwork
+from skdeepcluster.networks import ResidualNetwork, SmallBackbone
 
 QUICK = {"pretrain_epochs": 1, "batch_size": 64, "n_init": 1, "random_state": 0}
 MODELS = {
@@ -32,6 +39,10 @@ MODELS = {
     ),
     "cdc": CDCClustering(4, max_iter=2, **QUICK),
     "itec": ITECClustering(4, topology_epochs=1, **QUICK),
+    "dacae": DACAEClustering(4, latent_dim=16, threshold_step=0.3, **QUICK),
+    "viewgraph": ViewGraphClustering(
+        4, latent_dim=10, view_steps=3, max_rounds=0, random_state=0
+    ),
     "deepclue": DeepCluEClustering(
         4, epochs=1, n_base_clusterings=1, batch_size=64, random_state=0
     ),
@@ -49,6 +60,13 @@ LAYERS = {
         "encoder.7": 10,
     },
     "cdc": {"encoder.2": 500, "encoder.4": 500, "encoder.6": 2000, "encoder.7": 10},
+    "dacae": {"encoder.3": 128, "encoder.6": 64, "encoder.9": 128, "encoder.13": 16},
+    "viewgraph": {
+        "encoder.0.2": 1024,
+        "encoder.0.5": 512,
+        "encoder.0.9": 256,
+        "encoder.1": 10,
+    },
     "deepclue": {
         "backbone.conv2": 256,
         "backbone.conv3": 128,
@@ -112,6 +130,17 @@ class TestStages:
         stages = find_stages(Residual(), torch.rand(2, 6))
         assert stages == ["layers.0", "layers.1", "relu", ""]
 
+    def test_batch_normalisation_belongs_to_the_module_before(self):
+        layers = [nn.BatchNorm1d(6), nn.Linear(6, 5), nn.BatchNorm1d(5), nn.ReLU()]
+        network = nn.Sequential(*layers, nn.Linear(5, 5), nn.Linear(5, 3))
+        assert find_stages(network, torch.rand(2, 6)) == ["0", "3", "4", "5"]
+
+    def test_a_module_that_returns_a_number_for_each_sample(self):
+        network = nn.Sequential(
+            nn.Linear(6, 5), nn.Linear(5, 1), nn.Flatten(0), nn.Unflatten(0, (-1, 1))
+        )
+        assert find_stages(network, torch.rand(2, 6)) == ["0", "3"]
+
     def test_named_stages(self):
         network = ResidualNetwork((1, 64, 64), (1, 1, 1, 1), widths=(4, 4, 4, 4))
         stages = find_stages(network, torch.rand(2, 1, 64, 64))
@@ -121,6 +150,11 @@ class TestStages:
         inner = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
         network = nn.Sequential(inner, nn.Linear(4, 3))
         assert find_stages(network, torch.rand(2, 6)) == ["0.1", "0.2", "1"]
+
+    def test_what_belongs_to_a_module_that_is_looked_into(self):
+        inner = nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 4))
+        network = nn.Sequential(inner, nn.Softmax(dim=1))
+        assert find_stages(network, torch.rand(2, 6)) == ["0.1", "1"]
 
     def test_a_single_module_is_its_own_stage(self):
         assert find_stages(nn.Linear(6, 5), torch.rand(2, 6)) == [""]
@@ -136,6 +170,58 @@ class TestReader:
         np.testing.assert_array_equal(columns[:, 18:], maps)
         np.testing.assert_array_equal(columns[:, :18], maps.relu())
 
+    def test_a_number_for_each_sample_is_a_column(self):
+        network = nn.Sequential(nn.Linear(6, 1), nn.Flatten(0))
+        x = torch.rand(4, 6)
+        columns = LayerReader(network, ["1"])(x)
+        assert torch.equal(columns, network[0](x))
+
+    def test_what_comes_next_changes_nothing(self):
+        network = SmallBackbone((1, 8, 8)).eval()
+        x = torch.randn(4, 1, 8, 8, generator=torch.manual_seed(0))
+        with torch.no_grad():
+            columns = LayerReader(network, ["conv1.1"])(x)
+            expected = network.conv1[:2](x).flatten(1)
+        assert expected.min() < 0
+        np.testing.assert_array_equal(columns, expected)
+
+    def test_widths_take_one_pass_of_two_samples(self):
+        sizes = []
+
+        class Spy(nn.Sequential):
+            def forward(self, x):
+                sizes.append(len(x))
+                return super().forward(x)
+
+        network = Spy(nn.Linear(6, 5), nn.Linear(5, 4))
+        reader = LayerReader(network, ["0", "1"])
+        assert reader.fit(torch.rand(300, 6), 5, np.random).widths == [5, 4]
+        assert sizes == [2]
+
+    def test_principal_components_of_large_values(self, noise):
+        X = torch.from_numpy(noise.astype(np.float32))
+        components = [
+            _find_projection(
+                LayerReader(nn.Sequential(nn.Identity()), ["0"]),
+                scale * X,
+                6,
+                2,
+                np.random.RandomState(0),
+            ).components
+            for scale in (1, 1e20)
+        ]
+        np.testing.assert_allclose(*components, atol=1e-4)
+
+    def test_a_long_list_of_names_is_cut_short(self):
+        network = ResidualNetwork((1, 8, 8), stem="small", widths=(4, 4, 4, 4))
+        with pytest.raises(ValueError, match=r"like \['conv2_x.0.relu',") as error:
+            LayerReader(network, ["relu"])(torch.rand(2, 1, 8, 8))
+        assert str(error.value).count(".relu") == 5
+        with pytest.raises(ValueError, match=r"like \['conv5_x', "):
+            LayerReader(network, ["conv5"])(torch.rand(2, 1, 8, 8))
+        with pytest.raises(ValueError, match=r"like \['conv1', .*'conv5_x'\]"):
+            LayerReader(network, ["pooling"])(torch.rand(2, 1, 8, 8))
+
     def test_nothing_is_left_behind(self):
         network = nn.Sequential(nn.Linear(3, 2))
         LayerReader(network, ["0"])(torch.rand(2, 3))
@@ -143,17 +229,17 @@ class TestReader:
 
     def test_other_threads_do_not_mix_in(self):
         network = nn.Sequential(nn.Linear(3, 2))
-        with _recording(network, ["0"]) as outputs:
+        with _recording(network, ["0"]) as outputs, torch.no_grad():
             mine = network(torch.rand(2, 3))
             thread = threading.Thread(target=network, args=(torch.rand(5, 3),))
             thread.start()
             thread.join()
-        assert outputs["0"] is mine
+        assert torch.equal(outputs["0"], mine)
 
     @pytest.mark.parametrize(
         ("names", "message"),
         [
-            (["0", "7"], "no module named '7'; expected some of \\['0', '1'\\]"),
+            (["0", "7"], "no module named '7'; expected names like \\['0', '1'\\]"),
             (["1"], "does not use"),
         ],
     )
@@ -180,7 +266,7 @@ class TestFeatures:
         assert all(Z.dtype == np.float32 for Z in features.values())
 
     def test_the_deepest_is_the_embedding(self, fitted, digits):
-        for name in ("decda", "cdc", "itec"):
+        for name in ("decda", "cdc", "itec", "dacae", "viewgraph"):
             *_, deepest = layer_features(fitted(name), digits).values()
             Z = fitted(name).transform(digits)
             assert deepest.shape[1] in (Z.shape[1], Z.shape[1] // 2)
@@ -267,6 +353,12 @@ class TestParts:
         pairs = set(zip(labels, ensemble.labels_, strict=True))
         assert len(pairs) == 3
 
+    def test_their_order_does_not_matter(self, noise):
+        parts = {"a": noise[:, :3], "b": noise[:, 3:]}
+        ensemble = EnsembleClustering(3, n_base=6, random_state=0).fit(parts)
+        turned = dict(reversed(parts.items()))
+        np.testing.assert_array_equal(ensemble.predict(turned), ensemble.labels_)
+
     def test_one_part_is_all(self, noise):
         ensemble = EnsembleClustering(3, n_base=4, random_state=0)
         whole = ensemble.fit(noise).transform(noise)
@@ -296,6 +388,8 @@ class TestParts:
             ensemble.fit({**parts, "a": parts["a"][:100]})
         with pytest.raises(ValueError, match="1 distinct rows, fewer than"):
             ensemble.fit({**parts, "b": np.zeros((150, 1))})
+        with pytest.raises(ValueError, match="n_base=2 for 3 parts; expected one"):
+            clone(ensemble).set_params(n_base=2).fit(parts)
         with pytest.raises(ValueError, match="NaN"):
             ensemble.fit({**parts, "b": np.full((150, 1), np.nan)})
         ensemble.fit(parts)

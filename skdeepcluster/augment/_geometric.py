@@ -160,9 +160,9 @@ def random_resized_crop(
     """
     n_samples, _, *size = images.shape
     sides = torch.tensor(size, dtype=torch.float32, device=images.device)
-    box = _draw_boxes(n_samples, sides, scale, ratio)  # (n, 2)
+    box, is_random = _draw_boxes(n_samples, sides, scale, ratio)  # (n, 2), (n, 1)
     # of the box's centre, relative to the image's
-    room = sides - box
+    room = (sides - box) * is_random
     centers = (torch.rand(n_samples, 2, device=images.device) - 0.5) * room
     stretch = box / sides
     if flip > 0:
@@ -174,7 +174,7 @@ def random_resized_crop(
 
 
 def _draw_boxes(n_samples, sides, scale, ratio):
-    """Height and width of a random box for each image, (n_samples, 2)."""
+    """Height and width of a box for each image, and whether a random one did fit."""
 
     def draw(low, high):
         uniform = torch.rand(n_samples, _BOX_DRAWS, device=sides.device)
@@ -184,13 +184,14 @@ def _draw_boxes(n_samples, sides, scale, ratio):
     ratios = draw(math.log(ratio[0]), math.log(ratio[1])).exp()
     boxes = torch.stack([(areas / ratios).sqrt(), (areas * ratios).sqrt()], dim=2)
     fits = (boxes <= sides).all(dim=2)  # (n, draws)
+    any_fits = fits.any(dim=1, keepdim=True)
     first = fits.int().argmax(dim=1)
     chosen = boxes.gather(1, first[:, None, None].expand(-1, 1, 2))[:, 0]
     height, width = sides
     largest = torch.stack(
         [height.minimum(width / ratio[0]), width.minimum(height * ratio[1])]
     )
-    return torch.where(fits.any(dim=1, keepdim=True), chosen, largest)
+    return torch.where(any_fits, chosen, largest), any_fits
 
 
 def warp_affine(
