@@ -375,6 +375,13 @@ def test_embedding_draws_a_sample_of_large_data(model, digits):
     assert len(everything.points) == len(digits)
 
 
+def test_embedding_shows_centres_far_from_all_points():
+    points, centers = np.zeros((4, 2)), np.array([[9.0, 0.0], [0.0, -7.0]])
+    display = EmbeddingDisplay(points, np.array([0, 0, 1, 1]), centers=centers).plot()
+    assert display.ax_.get_xlim()[1] > 9
+    assert display.ax_.get_ylim()[0] < -7
+
+
 def test_embedding_without_centres_has_means_and_leaves_out_empty_clusters():
     display = EmbeddingDisplay.from_estimator(make_table(), ROWS)
     assert np.isnan(display.centers[1]).all()

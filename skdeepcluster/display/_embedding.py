@@ -180,11 +180,18 @@ class EmbeddingDisplay:
         self.scatter_ = ax.scatter(
             *self.points.T, s=s, c=colors[self.labels], alpha=alpha, linewidths=0
         )
-        self.text_ = [
-            _write_number(ax, cluster, center, colors[cluster])
+        found = {
+            cluster: center
             for cluster, center in enumerate(centers)
             if np.isfinite(center).all()
+        }
+        self.text_ = [
+            _write_number(ax, cluster, center, colors[cluster])
+            for cluster, center in found.items()
         ]
+        if found:  # a text by itself does not widen the axes
+            ax.update_datalim(list(found.values()))
+            ax.autoscale_view()
         ax.set(xticks=[], yticks=[])
         ax.set(xlabel=self.axis_labels[0], ylabel=self.axis_labels[1])
         return self
