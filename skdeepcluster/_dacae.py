@@ -153,9 +153,10 @@ class DACAEClustering(BaseAutoencoderClustering):
         and ``"noise"`` for vectors. ``"dac"`` and its relatives are those of DAC's
         code. A callable maps a batch of tensors to one of the same shape.
 
-    init : {"random", "kmeans", "ensemble"}, default="random"
-        How the classifier starts: with random weights, or taught the clusters that
-        k-means or :class:`EnsembleClustering` finds in the pretrained embedding.
+    init : {"random", "kmeans", "ensemble"}, default="kmeans"
+        How the classifier starts: with random weights, as in the paper, or taught the
+        clusters that k-means or :class:`EnsembleClustering` finds in the pretrained
+        embedding.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
@@ -236,9 +237,8 @@ class DACAEClustering(BaseAutoencoderClustering):
     UserWarning
         If training collapsed: fewer than one pair in a thousand was different and more
         than half of them alike, so that everything was about to become one cluster, or
-        no pair was alike in the end. A
-        random start is then given up first, and the classifier starts from k-means on
-        the pretrained embedding, once.
+        no pair was alike in the end. After ``init="random"`` the classifier first
+        starts once more, from k-means on the pretrained embedding.
 
     See Also
     --------
@@ -314,7 +314,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         latent_dim=256,
         image_shape=None,
         augment="auto",
-        init="random",
+        init="kmeans",
         n_init=20,
         pretrain_epochs="auto",
         pretrain_optimizer="adam",
