@@ -165,7 +165,7 @@ normalisation, and with those of shuffled batches of 1,000, as DAC's code predic
 LAYERS_HEADER = """\
 ## Layers of DeepCluE, alone and fused
 
-ACC of what one trained network gives: its cluster head (Contrastive Clustering),
+ACC; NMI of what one trained network gives: its cluster head (Contrastive Clustering),
 k-means on each layer, and the ensemble of all layers with equal weights and with those
 of the paper; mean ± standard deviation over the seeds. `benchmarks/deepclue_layers.py`
 makes these runs, with our defaults but for the number of *steps*, of the first rows of
@@ -463,14 +463,17 @@ def layers_table(studies):
         groups[study["dataset"], study["n_samples"], budget].append(study)
     names = list(studies[0]["scores"])
     order = [*names[:-2], *names[:-3:-1]]  # the ensemble that is the method comes last
-    titles = ("Data", "Steps", "Seeds", *(name.split(".", 1)[-1] for name in order))
+    titles = ("Data", "Steps", "Seeds", *(short_name(name) for name in order))
     rows = [
         [
             f"{dataset} ({n_samples:,})",
             f"{np.mean([study['n_steps'] for study in group]):,.0f}",
             ", ".join(str(study["seed"]) for study in group),
             *(
-                mean_and_deviation([study["scores"][name]["acc"] for study in group])
+                "; ".join(
+                    mean_and_deviation([study["scores"][name][by] for study in group])
+                    for by in ("acc", "nmi")
+                )
                 for name in order
             ),
         ]
@@ -481,6 +484,11 @@ def layers_table(studies):
         markdown_row(["---"] * len(titles)),
         *map(markdown_row, rows),
     ]
+
+
+def short_name(layer):
+    """Name of a layer without the part of the network that it is in."""
+    return layer if layer.startswith("encoder") else layer.split(".")[-1]
 
 
 def vector_report(runs):
