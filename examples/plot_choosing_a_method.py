@@ -20,9 +20,12 @@ from sklearn.metrics import normalized_mutual_info_score
 
 from skdeepcluster import (
     CDCClustering,
+    DACAEClustering,
     DECDAClustering,
+    DeepCluEClustering,
     EnsembleClustering,
     ITECClustering,
+    ViewGraphClustering,
 )
 from skdeepcluster.datasets import load_digits
 from skdeepcluster.display import ClusterGalleryDisplay, EmbeddingDisplay
@@ -42,6 +45,9 @@ deep = {
     ),
     "CDC": CDCClustering(network=network, pretrain_epochs=40, max_iter=300, **quick),
     "ITEC": ITECClustering(pretrain_epochs=20, **quick),
+    "DAC-AE": DACAEClustering(pretrain_epochs=10, threshold_step=0.03, **quick),
+    "DeepCluE": DeepCluEClustering(epochs=15, n_base_clusterings=2, **quick),
+    "ViewGraph": ViewGraphClustering(view_steps=300, round_steps=100, **quick),
 }
 shallow = {
     "k-means": KMeans(10, n_init=10, random_state=0),

@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, normalized_mutual_info_score
 
-from skdeepcluster import DECDAClustering, datasets
+from skdeepcluster import ViewGraphClustering, datasets
 from skdeepcluster.display import ClusterGalleryDisplay, EmbeddingDisplay
 from skdeepcluster.metrics import clustering_accuracy_score
 
@@ -39,12 +39,12 @@ images = data.images  # (n_samples, height, width)
 pixels = images.reshape(len(images), -1)
 
 # %%
-# Two clusterings: k-means of the pixels, and DEC-DA, which learns an embedding in which
-# an image and its shifted and turned copies fall into the same cluster.
+# Two clusterings: k-means of the pixels, and that of views and graphs, which learns an
+# embedding in which an image and its shifted, turned and bent copies are close.
 kmeans = KMeans(n_clusters=10, n_init=10, random_state=0).fit(pixels)
 
 start = time.perf_counter()
-model = DECDAClustering(n_clusters=10, random_state=0, verbose=1).fit(images)
+model = ViewGraphClustering(n_clusters=10, random_state=0, verbose=1).fit(images)
 seconds = time.perf_counter() - start
 
 # %%
@@ -52,16 +52,17 @@ seconds = time.perf_counter() - start
 # matching of clusters and classes, mutual information, and the adjusted Rand index.
 print(f"{arguments.dataset}: {len(images)} images, fitted in {seconds:.0f} s")
 print(f"{'':18}{'ACC':>7}{'NMI':>7}{'ARI':>7}")
-for name, labels in {"KMeans, pixels": kmeans.labels_, "DEC-DA": model.labels_}.items():
+found = {"KMeans, pixels": kmeans.labels_, "ViewGraph": model.labels_}
+for name, labels in found.items():
     accuracy = clustering_accuracy_score(data.target, labels)
     nmi = normalized_mutual_info_score(data.target, labels)
     ari = adjusted_rand_score(data.target, labels)
     print(f"{name:18}{accuracy:7.3f}{nmi:7.3f}{ari:7.3f}")
 
 # %%
-# Each row on the left is a cluster: its centre, decoded into an image, then its most
-# and least certain members. On the right samples in the plane in which the embedding
-# varies most, each in the colour of its cluster, and fainter where it is less certain.
+# Each row on the left is a cluster: the mean of its members, then the most and the
+# least certain ones. On the right samples in the plane in which the embedding varies
+# most, each in the colour of its cluster, and fainter where it is less certain.
 mpl.use("agg")
 figure, (left, right) = plt.subplots(1, 2, figsize=(13, 6), layout="constrained")
 ClusterGalleryDisplay.from_estimator(model, images, ax=left)

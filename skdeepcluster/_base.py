@@ -32,7 +32,11 @@ from skdeepcluster._images import (
     warn_of_other_units,
 )
 from skdeepcluster._training import apply, finish
-from skdeepcluster.networks import ConvolutionalAutoencoder, DenseAutoencoder
+from skdeepcluster.networks import (
+    Autoencoder,
+    ConvolutionalAutoencoder,
+    DenseAutoencoder,
+)
 
 _AUGMENTATIONS = {
     "affine": augment.random_affine,
@@ -138,23 +142,22 @@ class BaseDeepClustering(
                 self._fit_network(X, random_state)
             finish(lambda: self._store_results(X), self._interrupt)
             self.history_ = dict(history)
-        self._warn_of_the_result()
+        for message in self._shortcomings():
+            warnings.warn(message, stacklevel=3)  # where fit was called
         return self
 
-    def _warn_of_the_result(self):
-        """Say what users should know before they rely on the labels."""
+    def _shortcomings(self):
+        """Yield what users should know before they rely on the labels."""
         if self.stop_reason_ == "interrupted":
-            warnings.warn(
-                "Training was interrupted; the model is what had been learned by then.",
-                stacklevel=3,
+            yield (
+                "Training was interrupted; the model is what had been learned by then."
             )
         n_found, n_wanted = len(np.unique(self.labels_)), self._n_wanted()
         if n_found < n_wanted:
-            warnings.warn(
+            yield (
                 f"Only {n_found} of {n_wanted} clusters have members: they were "
                 "drawn together, or were not there to begin with. Pretrain longer, "
-                "lower the learning rate, or lower n_clusters.",
-                stacklevel=3,
+                "lower the learning rate, or lower n_clusters."
             )
 
     def _n_wanted(self):
@@ -421,7 +424,7 @@ def _check_autoencoder(module, input_shape):
             f"{None if decoded is None else tuple(decoded.shape[1:])}; expected "
             f"(latent_dim,) and {tuple(input_shape)}."
         )
-    return module
+    return Autoencoder(module.encoder, module.decoder)
 
 
 def resolve_augmentation(name, input_shape):

@@ -14,7 +14,7 @@ class History(dict):
     """A history of training, and whom to tell of the phase of each entry."""
 
     def __init__(self, on_entry=None):
-        super().__init__()
+        super().__init__(phase=[], loss=[], seconds=[])
         self.on_entry = on_entry
 
 

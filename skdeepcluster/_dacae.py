@@ -1,6 +1,6 @@
 """Autoencoder and deep adaptive clustering (DAC-AE)."""
 
-import warnings
+import copy
 from itertools import islice
 from math import ceil
 from numbers import Integral, Real
@@ -10,9 +10,9 @@ import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster import losses
-from skdeepcluster._base import build_autoencoder, resolve_augmentation
+from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
 from skdeepcluster._device import autocast
-from skdeepcluster._embedded import BaseAutoencoderClustering, find_centers
+from skdeepcluster._embedded import BaseAutoencoderClustering, find_clusters
 from skdeepcluster._training import (
     apply,
     batches,
@@ -48,8 +48,10 @@ _HEAD_STEPS = 500
 # Images whose mean is taken at once.
 _ROWS_OF_A_CHUNK = 1024
 
-# Fewer different pairs than this, as a share of all, and everything is one cluster.
+# Fewer different pairs than this, as a share of all, and more that are alike, and
+# everything is one cluster.
 _FEWEST_DIFFERENT = 1e-3
+_MOST_ALIKE = 0.5
 
 # What the paper prints, and what we chose where it does not.
 _PAPER_SETTINGS = {
@@ -232,8 +234,9 @@ class DACAEClustering(BaseAutoencoderClustering):
     Warns
     -----
     UserWarning
-        If training collapsed: fewer than one pair in a thousand was different, so that
-        everything was about to become one cluster, or no pair was alike in the end. A
+        If training collapsed: fewer than one pair in a thousand was different and more
+        than half of them alike, so that everything was about to become one cluster, or
+        no pair was alike in the end. A
         random start is then given up first, and the classifier starts from k-means on
         the pretrained embedding, once.
 
@@ -257,8 +260,9 @@ class DACAEClustering(BaseAutoencoderClustering):
     generators; fits in processes do not.
 
     The paper prints several equations with errors: as they stand, dissimilar pairs
-    would never count, the pair loss would have the wrong sign, and the thresholds would
-    move apart. This is the form that its text describes, that of DAC. It has no code.
+    would never count, the pair loss would be zero, and the thresholds would meet after
+    91 epochs rather than 75. This is the form that its text describes, that of DAC. It
+    has no code.
 
     References
     ----------
@@ -386,13 +390,9 @@ class DACAEClustering(BaseAutoencoderClustering):
         """
         variant = "DAC-AE" if variant is None else variant
         variants = [name + suffix for name in _PAPER_VARIANTS for suffix in _DA]
-        if variant not in variants:
-            raise ValueError(f"Got variant={variant!r}; expected one of {variants}.")
+        check_name("variant", variant, variants)
         dataset = "fashion-mnist" if dataset is None else dataset
-        if dataset not in _PAPER_DATASETS:
-            raise ValueError(
-                f"Got dataset={dataset!r}; expected one of {list(_PAPER_DATASETS)}."
-            )
+        check_name("dataset", dataset, _PAPER_DATASETS)
         name = variant.removesuffix("-DA")
         n_clusters, augment = _PAPER_DATASETS[dataset]
         settings = {
@@ -415,6 +415,8 @@ class DACAEClustering(BaseAutoencoderClustering):
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
                 self._refit_decoder(X)
+        if not self._keeps_decoding():  # statistics of the decoder moved with it
+            finish(lambda: self._settle(X), self._interrupt)
         finish(lambda: self._find_prototypes(X), self._interrupt)
 
     def _check_settings(self, n_samples):
@@ -477,9 +479,7 @@ class DACAEClustering(BaseAutoencoderClustering):
 
     def _cluster(self, X, random_state):
         """Learn from pairs; if a random start collapsed, once more from k-means."""
-        pretrained = {
-            name: value.clone() for name, value in self.network_.state_dict().items()
-        }
+        pretrained = copy.deepcopy(self.network_.state_dict())
         self._start_and_learn(X, self.init, random_state)
         if self.stop_reason_ == "collapsed" and self.init == "random":
             self.stop_reason_ = "max_iter"
@@ -498,14 +498,14 @@ class DACAEClustering(BaseAutoencoderClustering):
         if init == "random" and not in_haste:
             return
         Z = self._embed(X)
-        centers = find_centers(
+        labels, _ = find_clusters(
             Z.cpu().numpy(),
             self.n_clusters,
             "kmeans" if in_haste else init,
             n_init=1 if in_haste else self.n_init,
             random_state=random_state,
         )
-        labels = torch.cdist(Z, torch.from_numpy(centers).to(Z)).argmin(dim=1)
+        labels = torch.from_numpy(labels).to(Z.device, torch.long)
         head = self.network_.head
         steps = endless_batches(
             len(X),
@@ -607,12 +607,13 @@ class DACAEClustering(BaseAutoencoderClustering):
     def _has_collapsed(self, terms, n_samples, *, is_last):
         """Whether an epoch says that everything is one cluster, or nothing is.
 
-        Among more samples than clusters some share one: that no pair is alike, even
-        when the thresholds meet, says that assignments mean nothing.
+        That no pair is different may as well say that none is selected yet. Among more
+        samples than clusters some share one: that no pair is alike, even when the
+        thresholds meet, says that assignments mean nothing.
         """
         if self.n_clusters == 1:
             return False
-        is_one = terms["different"] < _FEWEST_DIFFERENT
+        is_one = terms["different"] < _FEWEST_DIFFERENT and terms["alike"] > _MOST_ALIKE
         shares_clusters = min(self.batch_size, n_samples) > self.n_clusters
         return is_one or (is_last and shares_clusters and terms["alike"] == 0)
 
@@ -632,15 +633,14 @@ class DACAEClustering(BaseAutoencoderClustering):
         weights = P / P.sum(dim=0).clamp_min(torch.finfo(P.dtype).tiny)
         self.network_.centers.copy_(weights.T @ Z)
 
-    def _warn_of_the_result(self):
+    def _shortcomings(self):
         if self.stop_reason_ != "collapsed":
-            super()._warn_of_the_result()
+            yield from super()._shortcomings()
             return
-        warnings.warn(
+        yield (
             "All samples were drawn into one cluster, or away from each other, so "
             "that the labels mean little. Choose init='kmeans', pretrain longer, "
-            "augment, or lower the learning rate.",
-            stacklevel=3,
+            "augment, or lower the learning rate."
         )
 
 

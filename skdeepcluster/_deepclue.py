@@ -406,7 +406,6 @@ class DeepCluEClustering(BaseDeepClustering):
         reader = self._build_reader(X, network)
         with keeping_on_interrupt(self._interrupt):
             self._train(X, network)
-        _check_finite(network)
         self.network_ = network
         if self.consensus:
             self.network_ = finish(
@@ -575,12 +574,3 @@ def _check_backbone(backbone, input_shape):
             f"outputs of shape {tuple(H.shape[1:])}; expected (n_outputs,)."
         )
     return H.shape[1]
-
-
-def _check_finite(network):
-    """Raise if statistics that only predictions use have left the finite numbers."""
-    if not all(buffer.isfinite().all() for buffer in network.buffers()):
-        raise DivergedError(
-            "Training diverged: the statistics of batch normalisation are not finite; "
-            "lower the learning rate or scale X to a smaller range."
-        )

@@ -295,8 +295,13 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         )
 
 
-def find_centers(Z, n_clusters, init, *, n_init, random_state):
-    """Centres of the clusters of embedded samples.
+def find_centers(Z, n_clusters, init, **settings):
+    """Centres of the clusters of embedded samples, see :func:`find_clusters`."""
+    return find_clusters(Z, n_clusters, init, **settings)[1]
+
+
+def find_clusters(Z, n_clusters, init, *, n_init, random_state):
+    """Clusters of embedded samples.
 
     Parameters
     ----------
@@ -307,9 +312,8 @@ def find_centers(Z, n_clusters, init, *, n_init, random_state):
         Number of clusters.
 
     init : {"kmeans", "ensemble"}
-        Centres of k-means, or means of the clusters of
-        :class:`~skdeepcluster.EnsembleClustering`, where there are as many distinct
-        samples as clusters.
+        Those of k-means, or of :class:`~skdeepcluster.EnsembleClustering` where there
+        are as many distinct samples as clusters, whose centres are their means.
 
     n_init : int
         Number of times k-means starts anew.
@@ -318,17 +322,20 @@ def find_centers(Z, n_clusters, init, *, n_init, random_state):
 
     Returns
     -------
-    ndarray of shape (n_clusters, latent_dim)
+    labels : ndarray of shape (n_samples,)
+        From 0, without gaps but for centres that coincide.
+
+    centers : ndarray of shape (n_clusters, latent_dim)
     """
     # coinciding samples cannot make as many clusters, only as many centres
     if init == "kmeans" or len(np.unique(Z, axis=0)) < n_clusters:
         kmeans = KMeans(n_clusters, n_init=n_init, random_state=random_state)
         with one_thread():
-            return kmeans.fit(Z).cluster_centers_
+            kmeans.fit(Z)
+        return kmeans.labels_, kmeans.cluster_centers_
     ensemble = EnsembleClustering(n_clusters, random_state=random_state)
-    labels = ensemble.fit_predict(Z)
     # the final cut may leave a cluster empty only where rows coincide
-    found = np.unique(labels)
-    centers = np.stack([Z[labels == cluster].mean(axis=0) for cluster in found])
+    found, labels = np.unique(ensemble.fit_predict(Z), return_inverse=True)
+    centers = np.stack([Z[labels == i].mean(axis=0) for i in range(len(found))])
     spare = Z[random_state.choice(len(Z), n_clusters - len(found), replace=False)]
-    return np.concatenate([centers, spare])
+    return labels, np.concatenate([centers, spare])

@@ -186,7 +186,7 @@ def train(loss, steps, *, module, optimizer, scheduler=None, autocast=None):
     Raises
     ------
     DivergedError
-        If a term is not finite.
+        If a term, or a parameter or average of the module in the end, is not finite.
     """
     module.train()
     autocast = nullcontext() if autocast is None else autocast
@@ -206,7 +206,7 @@ def train(loss, steps, *, module, optimizer, scheduler=None, autocast=None):
         totals = batch_totals if totals is None else totals + batch_totals
         n_rows += len(rows)
     means = dict(zip(terms, (totals / n_rows).tolist(), strict=True))
-    _check_finite(means, optimizer)
+    _check_finite(means, module, optimizer)
     return {**means, "seconds": time.perf_counter() - start}
 
 
@@ -244,8 +244,10 @@ def train_epochs(loss, passes, *, n_epochs, history, phase, verbose, **training)
             bar.update()
 
 
-def _check_finite(means, optimizer):
-    if all(math.isfinite(mean) for mean in means.values()):
+def _check_finite(means, module, optimizer):
+    """Raise if losses diverged, or what the module holds did in the last steps."""
+    are_finite = all(math.isfinite(mean) for mean in means.values())
+    if are_finite and all(v.isfinite().all() for v in module.state_dict().values()):
         return
     group = optimizer.param_groups[0]
     learning_rate = group.get("max_lr", group["lr"])  # the one asked for

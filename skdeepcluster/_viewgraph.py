@@ -19,7 +19,6 @@ from skdeepcluster._base import BaseDeepClustering, resolve_augmentation
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._training import (
-    DivergedError,
     apply,
     endless_batches,
     finish,
@@ -409,7 +408,6 @@ class ViewGraphClustering(BaseDeepClustering):
 
         n_steps = self._plan_view_steps(len(X))
         self._train(X, module, loss, n_steps, "views", self.learning_rate)
-        _check_finite(module)
 
     def _train(self, X, module, loss, n_steps, phase, learning_rate, **entry):
         """Minimise a loss over batches of rows, in one cycle of the learning rate."""
@@ -569,15 +567,6 @@ def _check_encoder(encoder, input_shape):
             f"{tuple(Z.shape[1:])}; expected vectors, (latent_dim,)."
         )
     return encoder
-
-
-def _check_finite(module):
-    # batch normalisation hides from losses what overflows, not from its averages
-    if not all(values.isfinite().all() for values in module.state_dict().values()):
-        raise DivergedError(
-            "Training diverged: the network's averages are not finite; lower the "
-            "learning rate or scale X to a smaller range."
-        )
 
 
 def _identity(batch):

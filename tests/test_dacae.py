@@ -1,6 +1,7 @@
 """What only DAC-AE promises: the paper's settings, its schedule, pairs and guards."""
 
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from sklearn.datasets import make_blobs
 
 from skdeepcluster import DACAEClustering, losses
 from skdeepcluster._training import apply
+from skdeepcluster.augment import gaussian_noise, shifted_channels
 from skdeepcluster.datasets import load_digits
 from skdeepcluster.metrics import clustering_accuracy_score
 from skdeepcluster.networks import NormalizedDenseAutoencoder
@@ -139,6 +141,12 @@ def test_from_paper_names_what_it_knows():
 # --- thresholds -----------------------------------------------------------------------
 
 
+def test_the_printed_sum_of_thresholds_would_take_91_epochs():
+    """Then xi would grow by 0.9 steps rather than by 1.1."""
+    model = DACAEClustering.from_paper(threshold_step=0.005 * 0.9 / 1.1)
+    assert len(model._thresholds()) == 91
+
+
 @pytest.mark.parametrize(
     ("variant", "n_epochs", "last"), [("DAC-AE", 75, 0.4070), ("DAC", 46, 0.4455)]
 )
@@ -265,6 +273,21 @@ def test_dac_has_no_reconstruction_but_its_decoder_follows(digits):
     assert "decoder" not in make().fit(digits).history_["phase"]
 
 
+def test_augmentation_is_that_of_dac_for_images_and_noise_for_vectors(digits):
+    images = torch.from_numpy(digits)[:, None]
+    for X, function in (
+        (images, shifted_channels),
+        (images.flatten(1), gaussian_noise),
+    ):
+        samples = SimpleNamespace(shape=X.shape[1:])
+        augment = DACAEClustering()._augmentation(samples)
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)
+            augmented = augment(X)
+            torch.default_generator.manual_seed(0)
+            assert torch.equal(augmented, function(X))
+
+
 # --- history --------------------------------------------------------------------------
 
 
@@ -301,11 +324,38 @@ def test_the_head_can_start_from_clusters_of_the_embedding(init):
     assert entries["different"][0] > 0.6
 
 
+def test_a_head_is_taught_clusters_not_their_means(monkeypatch):
+    X, y = make_blobs(400, 8, centers=4, random_state=0)
+    monkeypatch.setattr(
+        "skdeepcluster._dacae.find_clusters", lambda *args, **kwargs: (y, None)
+    )
+    settings = {"threshold_step": 0.9, "learning_rate": 1e-6, "pretrain_epochs": 20}
+    model = make(init="kmeans", **settings).fit(X)
+    assert np.mean(model.labels_ == y) > 0.95
+
+
+@pytest.mark.parametrize("setting", [{"optimizer": "sgd"}, {"schedule": "one-cycle"}])
+def test_pairs_are_learned_with_the_optimizer_and_schedule(digits, setting):
+    usual = make().fit(digits).transform(digits)
+    assert not np.array_equal(make(**setting).fit(digits).transform(digits), usual)
+
+
+@pytest.mark.parametrize("weight", [0, 0.5])
+def test_all_statistics_are_those_of_one_pass(digits, weight):
+    model = make(reconstruction_weight=weight, network="auto").fit(digits)
+    layers = [
+        layer
+        for layer in model.network_.modules()
+        if isinstance(layer, torch.nn.BatchNorm2d | torch.nn.BatchNorm1d)
+    ]
+    assert {int(layer.num_batches_tracked) for layer in layers} == {300 // 64}
+
+
 def test_a_random_head_does_not_need_clusters(digits, monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError
 
-    monkeypatch.setattr("skdeepcluster._dacae.find_centers", fail)
+    monkeypatch.setattr("skdeepcluster._dacae.find_clusters", fail)
     assert make(init="random").fit(digits).stop_reason_ == "max_iter"
 
 
@@ -392,6 +442,12 @@ def test_no_pair_is_alike_where_there_are_as_many_clusters_as_samples():
     assert model.stop_reason_ == "max_iter"
 
 
+def test_that_nothing_is_selected_yet_is_no_collapse():
+    terms = {"alike": 0.03, "different": 0.0}
+    assert not make()._has_collapsed(terms, 300, is_last=False)
+    assert make()._has_collapsed({**terms, "alike": 0.9}, 300, is_last=False)
+
+
 def test_one_cluster_is_no_collapse(digits):
     model = make(n_clusters=1).fit(digits)
     assert model.stop_reason_ == "max_iter"
@@ -422,7 +478,8 @@ def test_predictions_are_those_of_a_batch_of_everything(digits):
     assert_allclose(model.predict_proba(digits), P, atol=0.01)
 
 
-def test_an_image_network_takes_away_the_mean_of_each_channel(digits):
+def test_an_image_network_takes_away_the_mean_of_each_channel(digits, monkeypatch):
+    monkeypatch.setattr("skdeepcluster._dacae._ROWS_OF_A_CHUNK", 128)
     X = np.stack([digits, 1 - digits, digits * 0.5], axis=3)
     model = make(network="conv", latent_dim=8).fit(X)
     assert_allclose(
@@ -520,7 +577,11 @@ def test_a_network_of_ones_own(digits):
     assert_allclose(model.cluster_centers_, means, rtol=1e-4, atol=1e-5)
 
 
-def test_real_digits_are_found():
+@pytest.mark.parametrize(("network", "floor"), [("mlp", 0.75), ("conv", 0.55)])
+def test_real_digits_are_found(network, floor):
     digits = load_digits()
-    model = DACAEClustering(10, random_state=0).fit(digits.images)
-    assert clustering_accuracy_score(digits.target, model.labels_) > 0.75
+    model = DACAEClustering(
+        10, network=network, latent_dim=256, pretrain_epochs=20, random_state=0
+    )
+    model.fit(digits.images)
+    assert clustering_accuracy_score(digits.target, model.labels_) > floor

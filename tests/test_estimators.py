@@ -36,7 +36,7 @@ DECDA = DECDAClustering(4, **QUICK, **SMALL, init="kmeans")
 CDC = CDCClustering(4, **QUICK, **SMALL)
 ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
 DACAE = DACAEClustering(
-    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, **SMALL
+    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, augment=None, **SMALL
 )
 DEEPCLUE = DeepCluEClustering(
     4, epochs=3, n_base_clusterings=1, max_layer_dim=20, batch_size=64, random_state=0
@@ -61,7 +61,7 @@ ESTIMATORS = {
     "cdc split": clone(CDC).set_params(update="split", normalization="global"),
     "itec": ITEC,
     "dacae": DACAE,
-    "dac": clone(DACAE).set_params(reconstruction_weight=0, init="kmeans"),
+    "dac": clone(DACAE).set_params(reconstruction_weight=0, augment="auto"),
     "deepclue": DEEPCLUE,
     "contrastive": clone(DEEPCLUE).set_params(consensus=False),
     "viewgraph": VIEWGRAPH,
@@ -587,6 +587,19 @@ def test_a_network_that_is_built_once_is_not_shared(estimator, name, noise):
     np.testing.assert_array_equal(first.predict(noise), labels)
 
 
+@decoding
+def test_a_network_needs_no_forward(estimator, noise):
+    parts = build_autoencoder("mlp", (6,), 3)
+
+    class OnlyParts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.encoder, self.decoder = parts.encoder, parts.decoder
+
+    estimator.set_params(network=lambda shape: OnlyParts(), latent_dim=3).fit(noise)
+    np.testing.assert_array_equal(estimator.predict(noise), estimator.labels_)
+
+
 def interrupt_at(step):
     """An augmentation during whose ``step``-th call the user presses Ctrl-C."""
     calls = iter(range(1, 1_000_000))
@@ -602,9 +615,11 @@ def interrupt_at(step):
 @pytest.mark.parametrize("step", [1, 4, 9, 12])
 def test_ctrl_c_leaves_a_usable_model(estimator, digits, step):
     estimator.set_params(augment=interrupt_at(step))
-    with pytest.warns(UserWarning, match="interrupted"):
+    with pytest.warns(UserWarning, match="interrupted") as warned:
         estimator.fit(digits)
+    assert {warning.filename for warning in warned} == {__file__}
     assert estimator.stop_reason_ == "interrupted"
+    assert {"phase", "loss", "seconds"} <= set(estimator.history_)
     np.testing.assert_array_equal(estimator.predict(digits), estimator.labels_)
     assert estimator.predict_proba(digits).shape == (len(digits), 4)
 

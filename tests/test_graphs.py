@@ -143,15 +143,18 @@ def test_graph_without_links_has_rows_as_communities():
     np.testing.assert_array_equal(find_communities(sparse.csr_array((3, 3))), range(3))
 
 
-def test_merging_takes_the_largest_share_of_the_smaller_one():
-    # links between communities of 2, 2, 2 and 10 rows, all of weight 1 inside
+def test_merging_takes_most_weight_compared_with_chance():
+    # links between four communities, and inside of them
     cut = np.array(
         [[2, 1, 0, 0], [1, 2, 0, 1.5], [0, 0, 2, 0.1], [0, 1.5, 0.1, 90]], dtype=float
     )
-    # shares: 0-1 1/3, 1-3 1.5/4.5 = 1/3, 2-3 .1/2.1; of equals the first
+    # volumes 3, 4.5, 2.1, 91.6; ratios 0-1 1/13.5, 1-3 1.5/412.2, 2-3 .1/192.4
     labels = merge_communities(sparse.csr_array(cut), np.arange(4), 3)
     np.testing.assert_array_equal(labels, [0, 0, 1, 2])
-    cut[1, 3] = cut[3, 1] = 2  # shares: 0-1 1/3, 1-3 2/5
+    labels = merge_communities(sparse.csr_array(cut), np.arange(4), 2)
+    np.testing.assert_array_equal(labels, [0, 0, 1, 0])
+    cut[1, 3] = cut[3, 1] = 60
+    # volumes 3, 63, 2.1, 150.1; ratios 0-1 1/189, 1-3 60/9456.3, 2-3 .1/315.2
     labels = merge_communities(sparse.csr_array(cut), np.arange(4), 3)
     np.testing.assert_array_equal(labels, [0, 1, 2, 1])
 

@@ -174,6 +174,34 @@ def test_extreme_similarities_are_finite():
     assert Z.grad.isfinite().all()
 
 
+def test_different_pairs_that_coincide_push_no_one_at_random():
+    """Rounding decides nothing, as it does about 1 - s, which is 0 or 1e-7 here."""
+    rng = np.random.default_rng(0)
+    P = torch.from_numpy(rng.dirichlet(np.ones(7), size=40)).float()
+    logits = P.log().repeat(2, 1).requires_grad_()
+    Z = F.normalize(logits.softmax(dim=1), dim=1)
+    different = torch.eye(80, dtype=torch.bool).roll(40, dims=1)
+    pair_loss(Z, torch.zeros_like(different), different).backward()
+    assert torch.equal(logits.grad, torch.zeros_like(logits))
+
+
+def test_precision_of_different_pairs_that_nearly_coincide():
+    rng = np.random.default_rng(0)
+    P = torch.from_numpy(rng.dirichlet(np.ones(7), size=40))
+    logits = P.log().repeat(2, 1) + torch.from_numpy(
+        rng.normal(scale=0.01, size=(80, 7))
+    )
+    different = torch.eye(80, dtype=torch.bool).roll(40, dims=1)
+    gradients = []
+    for dtype in (torch.float64, torch.float32):
+        leaf = logits.detach().to(dtype, copy=True).requires_grad_()
+        Z = F.normalize(leaf.softmax(dim=1), dim=1)
+        pair_loss(Z, torch.zeros_like(different), different).backward()
+        gradients.append(leaf.grad.double())
+    exact, rounded = gradients
+    assert (rounded - exact).norm() < 1e-3 * exact.norm()
+
+
 # --- gradients ------------------------------------------------------------------------
 
 

@@ -445,6 +445,17 @@ class TestDivergence:
         with pytest.raises(DivergedError, match=r"learning rate of 123456;"):
             self.diverge(123456.0, schedule)
 
+    def test_of_the_last_step_shows_in_what_it_moved(self):
+        point = Point(1.0, 1.0)
+        optimizer = make_optimizer("sgd", point.parameters(), 3e38)
+        with pytest.raises(DivergedError, match=self.REMEDY):
+            train(
+                lambda rows: {"loss": point.place.square().sum()},
+                [torch.arange(1)],
+                module=point,
+                optimizer=optimizer,
+            )
+
     @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
     def test_one_bad_row_is_enough(self, value):
         loss, trained = reported([1.0, 1.0, value, 1.0])

@@ -131,6 +131,11 @@ class TrainingHistoryDisplay:
             panels["label_change"] = self._draw_label_change
         if self._recorded(*_SHARES)[1]:
             panels["shares"] = self._draw_shares
+        if not panels:
+            raise ValueError(
+                "Got a history without entries: training ended before its first epoch "
+                "did, so there is nothing to draw; fit again."
+            )
         n_rows = ceil(len(panels) / _COLUMNS)
         self.ax_ = make_axes(ax, (4.5 * _COLUMNS, 2.6 * n_rows))
         self.figure_ = self.ax_.figure

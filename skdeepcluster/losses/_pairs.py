@@ -50,7 +50,7 @@ def pair_loss(Z: Tensor, alike: Tensor, different: Tensor) -> Tensor:
               + (1 - r_{ij}) \log (1 - z_i \cdot z_j)
 
     The sum runs over the m selected pairs, in both orders. Equation 8 of [1]_ with the
-    minus signs that it is printed without.
+    minus sign that it is printed without.
 
     Parameters
     ----------
@@ -63,17 +63,20 @@ def pair_loss(Z: Tensor, alike: Tensor, different: Tensor) -> Tensor:
     Returns
     -------
     Tensor of shape ()
-        Mean over all selected pairs; 0 if there are none. Similarities are clipped
-        to [1e-7, 1 - 1e-7].
+        Mean over all selected pairs; 0 if there are none. Similarities, and what they
+        lack to 1, are clipped to [1e-7, 1 - 1e-7]. The latter is computed as half the
+        squared distance, which is the same for rows of unit length.
 
     References
     ----------
     .. [1] Yu et al., "Representation learning based on autoencoder and deep adaptive
        clustering for image clustering", Mathematical Problems in Engineering, 2021.
     """
-    similarities = _similarities(Z)
-    similarities = similarities.clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
-    likelihoods = torch.where(alike, similarities, 1 - similarities)
+    # Of rows that nearly coincide, 1 - z_i . z_j would be nothing but rounding errors,
+    # whose logarithm has a gradient of millions.
+    dissimilarities = (Z[:, None] - Z).square().sum(dim=2) / 2
+    likelihoods = torch.where(alike, _similarities(Z), dissimilarities)
+    likelihoods = likelihoods.clamp(SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
     is_selected = alike | different
     errors = -likelihoods.log().masked_fill(~is_selected, 0)
     return errors.sum() / is_selected.sum().clamp_min(1)

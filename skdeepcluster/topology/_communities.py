@@ -65,8 +65,9 @@ def find_communities(W, resolution=1.0):
 def merge_communities(W, labels, n_clusters):
     """Merge communities, two at a time, until as many are left as wanted.
 
-    Each time, those two are merged for which the weight between them is the largest
-    share of all weight at one of them: cut / min(volume).
+    Each time, those two are merged between which there is most weight compared with
+    what chance would put there: cut / (volume x volume), where a volume is all weight
+    at the members of a community.
 
     Parameters
     ----------
@@ -136,11 +137,11 @@ def _closest_pair(cut, sizes):
     is_there = np.flatnonzero(np.isfinite(sizes))
     cut = cut[np.ix_(is_there, is_there)]
     volumes = cut.sum(axis=1)
-    smaller = np.minimum(volumes[:, None], volumes[None])
-    shares = cut / np.where(smaller > 0, smaller, 1)
-    np.fill_diagonal(shares, -1)
-    pair = np.unravel_index(shares.argmax(), shares.shape)
-    if shares[pair] <= 0:  # nothing is linked any more: the two smallest
+    expected = volumes[:, None] * volumes
+    ratios = cut / np.where(expected > 0, expected, 1)
+    np.fill_diagonal(ratios, -1)
+    pair = np.unravel_index(ratios.argmax(), ratios.shape)
+    if ratios[pair] <= 0:  # nothing is linked any more: the two smallest
         pair = np.argsort(sizes[is_there], kind="stable")[:2]
     return sorted(is_there[list(pair)])
 
