@@ -2,9 +2,10 @@
 I do not know how many clusters there are
 =========================================
 
-The estimators want a number of clusters. Two ways to look for it without labels: gaps
+Most estimators want a number of clusters. Two ways to look for it without labels: gaps
 between the eigenvalues of an ensemble, and how stable clusterings are. Neither decides.
-Both narrow it down, and people who look at the clusters do the rest.
+Both narrow it down, and people who look at the clusters do the rest. (The second way is
+what ``ViewGraphClustering(n_clusters="auto")`` takes, in an embedding that it learns.)
 """
 
 # %%

@@ -154,6 +154,7 @@ def _find_projection(layer, X, width, n_components, random_state):
     outputs = apply(layer, _Selected(X, rows)).cpu().numpy()
     pca = PCA(
         min(n_components, len(rows)),
+        copy=False,
         svd_solver="randomized",
         n_oversamples=_OVERSAMPLES,
         iterated_power=_ITERATIONS,

@@ -282,14 +282,17 @@ def apply(module, X):
     module.eval()
     n_rows = len(X)
     offsets = torch.arange(_ROWS_OF_A_PASS, device=X.device)
-    outputs = []
+    outputs, are_finite = None, True
     with torch.autocast(X.device.type, enabled=False):
         for start in range(0, n_rows, _ROWS_OF_A_PASS):
             # the last pass is filled up with the last row
             rows = (offsets + start).clamp_max(n_rows - 1)
-            outputs.append(module(X[rows])[: n_rows - start])
-    outputs = torch.cat(outputs)
-    if not outputs.isfinite().all():
+            output = module(X[rows])[: n_rows - start]
+            if outputs is None:  # never twice in memory, for it may be large
+                outputs = output.new_empty(n_rows, *output.shape[1:])
+            outputs[start : start + _ROWS_OF_A_PASS] = output
+            are_finite = output.isfinite().all() & are_finite
+    if not are_finite:
         raise DivergedError(
             "The network's outputs are not finite: training diverged; lower the "
             "learning rate or scale X to a smaller range."

@@ -19,7 +19,7 @@ from skdeepcluster import (
     losses,
 )
 from skdeepcluster._device import seeded
-from skdeepcluster._training import apply
+from skdeepcluster._training import apply, make_optimizer
 from skdeepcluster.consensus import cluster_weights
 from skdeepcluster.metrics import clustering_accuracy_score
 from skdeepcluster.networks import ResidualNetwork
@@ -94,6 +94,44 @@ class TestTraining:
         third = clone(model).set_params(**settings).fit(digits).history_
         assert third["instance"] == second["instance"]
         assert third["cluster"] != second["cluster"]
+
+    @pytest.mark.parametrize("schedule", ["constant", "one-cycle"])
+    def test_learning_rates(self, model, digits, schedule, monkeypatch):
+        optimizers, rates = [], []
+
+        def spy(*args):
+            optimizers.append(make_optimizer(*args))
+            return optimizers[-1]
+
+        def augment(batch):
+            rates.append(optimizers[0].param_groups[0]["lr"])
+            return batch
+
+        monkeypatch.setattr(_deepclue, "make_optimizer", spy)
+        settings = {"learning_rate": 1e-3, "schedule": schedule, "augment": augment}
+        model.set_params(**settings, consensus=False, epochs=5).fit(digits)
+        assert max(rates) == pytest.approx(1e-3)
+        assert len(rates) == 2 * model.n_iter_
+        if schedule == "constant":
+            assert set(rates) == {1e-3}
+        else:
+            assert rates[0] < 1e-4
+            assert rates[-1] < 1e-5
+
+    def test_every_pass_has_an_order_of_its_own(self, model, digits):
+        batches = []
+
+        def augment(batch):
+            batches.append(batch)
+            return batch
+
+        model.set_params(augment=augment, batch_size=100, consensus=False).fit(digits)
+        X = torch.from_numpy(digits).reshape(300, -1)
+        passes = [torch.cat(batches[i : i + 6 : 2]).reshape(300, -1) for i in (0, 6)]
+        for x in passes:
+            assert not torch.equal(x, X)
+            assert torch.equal(x.unique(dim=0), X.unique(dim=0))
+        assert not torch.equal(*passes)
 
     def test_views_are_two(self, model, digits):
         batches = []
@@ -231,7 +269,9 @@ class TestConsensus:
         features = layer_features(fitted, digits)
         np.testing.assert_array_equal(ensemble.predict(features), fitted.labels_)
         sizes = ensemble.base_labels_.max(axis=1) + 1
+        assert sizes.min() >= 4
         assert sizes.max() <= 17  # the root of 300
+        assert len(set(sizes)) > 1
 
     def test_without(self, model, digits, fitted):
         model.set_params(consensus=False).fit(digits)
@@ -316,29 +356,52 @@ class TestConsensus:
         np.testing.assert_array_equal(np.array(order)[network.ensemble.labels_], labels)
 
 
-class TestFromPaper:
-    def test_settings(self):
-        model = DeepCluEClustering.from_paper()
-        assert model.n_clusters == 10
-        assert (model.backbone, model.stem, model.image_size) == (
-            "resnet34",
-            "large",
-            224,
-        )
-        assert (model.epochs, model.learning_rate, model.schedule) == (
-            1000,
-            3e-4,
-            "constant",
-        )
-        assert (model.n_base_clusterings, model.max_layer_dim) == (5, 1000)
-        assert model.consensus
-        assert model.augment == "contrastive"
+PRINTED = {
+    "backbone": "resnet34",
+    "stem": "large",
+    "latent_dim": 128,
+    "image_size": 224,
+    "epochs": 1000,
+    "learning_rate": 3e-4,
+    "schedule": "constant",
+    "instance_temperature": 0.5,
+    "cluster_temperature": 1.0,
+    "n_base_clusterings": 5,
+    "layers": "paper",
+    "max_layer_dim": 1000,
+    "batch_size": 256,
+    "precision": "float32",
+}
+DATASETS = {
+    "fashion-mnist": (10, "contrastive"),
+    "cifar10": (10, "contrastive"),
+    "cifar100": (20, "contrastive"),
+    "imagenet10": (10, "contrastive-strong"),
+    "imagenet-dogs": (15, "contrastive-strong"),
+    "tiny-imagenet": (200, "contrastive"),
+}
 
-    def test_data_sets_and_variants(self):
+
+class TestFromPaper:
+    @pytest.mark.parametrize("dataset", DATASETS)
+    @pytest.mark.parametrize("variant", ["DeepCluE", "CC"])
+    def test_settings(self, variant, dataset):
+        settings = DeepCluEClustering.from_paper(variant, dataset).get_params()
+        ours = {"image_shape", "n_jobs", "device", "random_state", "verbose"}
+        n_clusters, augment = DATASETS[dataset]
+        assert {name: settings[name] for name in settings.keys() - ours} == {
+            **PRINTED,
+            "n_clusters": n_clusters,
+            "augment": augment,
+            "consensus": variant == "DeepCluE",
+        }
+
+    def test_it_starts_from_the_paper_and_can_be_overridden(self):
+        model = DeepCluEClustering.from_paper()
+        expected = DeepCluEClustering.from_paper("DeepCluE", "fashion-mnist")
+        assert model.get_params() == expected.get_params()
         model = DeepCluEClustering.from_paper("CC", "imagenet-dogs", epochs=3)
         assert (model.n_clusters, model.epochs, model.consensus) == (15, 3, False)
-        assert model.augment == "contrastive-strong"
-        assert DeepCluEClustering.from_paper(dataset="cifar100").n_clusters == 20
 
     def test_unknown_ones(self):
         with pytest.raises(ValueError, match="variant='SimCLR'; expected one of"):
@@ -363,11 +426,17 @@ class TestFromPaper:
             assert batch.shape == (4, 3, 16, 16)
 
 
+class WithUnused(nn.Flatten):
+    def __init__(self):
+        super().__init__()
+        self.unused = nn.Linear(64, 3)
+
+
 BAD_PARAMETERS = {
     "unknown layer": ({"layers": ["fc8"]}, "no module named 'fc8'"),
     "unused layer": (
-        {"layers": ["backbone.conv1", "unused"]},
-        "no module named 'unused'",
+        {"layers": ["backbone.unused"], "backbone": lambda shape: WithUnused()},
+        "named 'backbone.unused' that the network does not use",
     ),
     "no layers": ({"layers": []}, "layers"),
     "layers": ({"layers": "all"}, "layers"),

@@ -1,6 +1,7 @@
 """Tests of what is read from the layers of networks, and of their consensus."""
 
 import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -197,6 +198,15 @@ class TestReader:
         reader = LayerReader(network, ["0", "1"])
         assert reader.fit(torch.rand(300, 6), 5, np.random).widths == [5, 4]
         assert sizes == [2]
+
+    def test_principal_components_are_found_in_place(self):
+        X = torch.rand(2000, 500)
+        layer = LayerReader(nn.Sequential(nn.Identity()), ["0"])
+        tracemalloc.start()  # of NumPy's arrays, not of PyTorch's
+        _find_projection(layer, X, 500, 5, np.random.RandomState(0))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 0.5 * 4 * X.numel()
 
     def test_principal_components_of_large_values(self, noise):
         X = torch.from_numpy(noise.astype(np.float32))

@@ -7,6 +7,7 @@ from itertools import islice
 import pytest
 import torch
 from torch import nn
+from torch.multiprocessing.reductions import StorageWeakRef
 
 from skdeepcluster._training import (
     DivergedError,
@@ -497,6 +498,19 @@ class TestApply:
         module = nn.Linear(1, 3)
         with torch.no_grad():
             torch.testing.assert_close(apply(module, X), module(X))
+
+    def test_outputs_are_in_memory_once(self):
+        storages, alive = [], []
+
+        class Spy(nn.Module):
+            def forward(self, x):
+                alive.append(sum(not storage.expired() for storage in storages))
+                output = x + 1
+                storages.append(StorageWeakRef(output.untyped_storage()))
+                return output
+
+        apply(Spy(), torch.zeros(1024, 2))
+        assert alive == [0, 1, 1, 1]  # the last one, until the next
 
     def test_keeps_no_graph(self):
         X = torch.randn(5, 2, requires_grad=True)
