@@ -456,7 +456,9 @@ class ViewGraphClustering(BaseDeepClustering):
         n_clusters = self.n_clusters_
         if self.partition == "ensemble" and len(np.unique(Z, axis=0)) >= n_clusters:
             ensemble = EnsembleClustering(n_clusters, random_state=random_state)
-            return np.unique(ensemble.fit_predict(Z), return_inverse=True)[1]
+            labels = ensemble.fit_predict(Z)
+            if len(np.unique(labels)) == n_clusters:  # its cut may leave some empty
+                return labels
         W = neighbor_graph(Z, self.n_neighbors, random_state)
         if input_graph is not None:
             W = (W + self.input_weight / 2**n_rounds * input_graph).tocsr()

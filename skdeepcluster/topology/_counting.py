@@ -16,9 +16,8 @@ from skdeepcluster.topology._graphs import neighbor_graph
 _N_HALVES = 6
 _MOST_ROWS = 10_000
 
-# A number of clusters is as good as the one halves agree about best if their agreement
-# is that close to it; below the other number, halves agree about nothing.
-_TOLERANCE = 0.05
+# How much less agreement will do for twice as many clusters, and how much has to be.
+_WORTH_OF_DOUBLING = 0.05
 _LEAST_AGREEMENT = 0.5
 
 
@@ -27,10 +26,10 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
 
     The graph of each half is cut into 1 to ``max_clusters`` clusters, and for every
     number any two halves are compared by the adjusted Rand index of the rows that
-    they share. The result is the largest number whose mean index is within 0.05 of
-    the best one, or 1 if no index reaches 0.5. Clusters too many are cut where chance
-    has it, so halves disagree; clusters too few are often agreed about, which is why
-    the largest number counts.
+    they share. The result is the number with the largest mean index plus 0.05 for
+    each doubling of the number, or 1 if no index reaches 0.5. Clusters too many are
+    cut where chance has it, so halves disagree; about clusters too few, halves may
+    agree as well as about the right ones, which is what the addition is for.
 
     Parameters
     ----------
@@ -96,7 +95,9 @@ def _compare(rows, labels, other_rows, other_labels):
 
 def _choose(agreement):
     """Number of clusters, given the agreement about 1, 2, ... of them."""
-    best = agreement[1:].max()
-    if best < _LEAST_AGREEMENT:
+    agreement = np.where(agreement >= _LEAST_AGREEMENT, agreement, -np.inf)
+    if np.isinf(agreement[1:]).all():
         return 1
-    return int(np.flatnonzero(agreement[1:] >= best - _TOLERANCE)[-1]) + 2
+    numbers = np.arange(2, len(agreement) + 1)
+    worth = agreement[1:] + _WORTH_OF_DOUBLING * np.log2(numbers)
+    return int(numbers[worth.argmax()])
