@@ -152,7 +152,8 @@ class BaseDeepClustering(
             yield (
                 "Training was interrupted; the model is what had been learned by then."
             )
-        n_found, n_wanted = len(np.unique(self.labels_)), self._n_wanted()
+        n_found = len(np.unique(self.labels_))
+        n_wanted = getattr(self, "n_clusters_", self.n_clusters)
         if n_found < n_wanted:
             yield (
                 f"Only {n_found} of {n_wanted} clusters have members: they were "

@@ -1,7 +1,6 @@
 """Clustering by views of samples and the graph of their neighbours."""
 
 import copy
-import warnings
 from functools import partial
 from itertools import islice
 from math import ceil
@@ -79,7 +78,7 @@ _LEAST_SPREAD = 0.01
 _FEWEST_DIMS = 1.2
 
 # After fewer steps, embeddings are what chance made of them.
-_STEPS_BEFORE_WARNING = 100
+_FEWEST_STEPS = 100
 
 _AUTO = StrOptions({"auto"})
 _AT_LEAST_ONE = Interval(Integral, 1, None, closed="left")
@@ -277,6 +276,8 @@ class ViewGraphClustering(BaseDeepClustering):
 
     _parameter_constraints: dict = {
         **BaseDeepClustering._parameter_constraints,
+        # of unit length: one dimension has room for two samples
+        "latent_dim": [Interval(Integral, 2, None, closed="left")],
         "n_clusters": [
             Interval(Integral, 1, None, closed="left"),
             StrOptions({"auto"}),
@@ -354,9 +355,6 @@ class ViewGraphClustering(BaseDeepClustering):
             lambda: self._find_first_clusters(X, encoder, random_state),
             self._interrupt,
         )
-        self.network_ = CosineClassifier(
-            encoder, _cluster_means(apply(encoder, X), labels)
-        )
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
                 self._teach_until_settled(X, labels, input_graph, random_state)
@@ -432,17 +430,20 @@ class ViewGraphClustering(BaseDeepClustering):
                 bar.update(n_here)
 
     def _find_first_clusters(self, X, encoder, random_state):
-        """Graph of the inputs, if it has a weight, and first partition."""
-        Z = apply(encoder, X).cpu().numpy()
-        self._check_spread(Z)
+        """Graph of the inputs, if it has a weight, and first partition and network."""
+        embedded = apply(encoder, X)
+        Z = embedded.cpu().numpy()
         self.n_clusters_, self.agreement_ = self.n_clusters, None
         if self.n_clusters == "auto":
             self.n_clusters_, agreement = estimate_n_clusters(
                 Z, n_neighbors=self.n_neighbors, random_state=random_state
             )
             self.agreement_ = float(agreement[self.n_clusters_ - 1])
+        self._check_spread(Z)
         input_graph = self._input_graph(X, random_state)
-        return input_graph, self._partition(Z, input_graph, random_state)
+        labels = self._partition(Z, input_graph, random_state)
+        self.network_ = CosineClassifier(encoder, _cluster_means(embedded, labels))
+        return input_graph, labels
 
     def _input_graph(self, X, random_state):
         """Graph of the inputs themselves, or None."""
@@ -465,22 +466,28 @@ class ViewGraphClustering(BaseDeepClustering):
         return partition_graph(W, n_clusters)
 
     def _check_spread(self, Z):
-        """Warn of an embedding in which all samples look alike."""
+        """Remember whether all samples look alike in the embedding."""
         centered = Z - Z.mean(axis=0)
         covariance = centered.T @ centered / len(Z)
         spread = float(np.trace(covariance))  # of rows of unit length
         self.n_effective_dims_ = 0.0
         if spread > 0:
             self.n_effective_dims_ = spread**2 / float(np.square(covariance).sum())
-        is_collapsed = spread < _LEAST_SPREAD or self.n_effective_dims_ < _FEWEST_DIMS
-        if is_collapsed and self.n_iter_ >= _STEPS_BEFORE_WARNING:
-            warnings.warn(
+        # two clusters, one opposite the other, need no more than one dimension
+        is_line = self.n_effective_dims_ < _FEWEST_DIMS and self.n_clusters_ > 2
+        self._collapse = None
+        if (spread < _LEAST_SPREAD or is_line) and self.n_iter_ >= _FEWEST_STEPS:
+            self._collapse = (
                 f"The embedding collapsed: it spreads over {spread:.2g} of its sphere "
                 f"and {self.n_effective_dims_:.1f} dimensions, so clusters come from "
                 "the inputs or from chance. Lower learning_rate, raise view_steps, or "
-                "choose an augmentation that leaves samples different.",
-                stacklevel=2,
+                "choose an augmentation that leaves samples different."
             )
+
+    def _shortcomings(self):
+        yield from super()._shortcomings()
+        if self._collapse:
+            yield self._collapse
 
     def _teach_until_settled(self, X, labels, input_graph, random_state):
         """Alternate between teaching the partition and finding it anew."""
@@ -497,8 +504,9 @@ class ViewGraphClustering(BaseDeepClustering):
                 self.stop_reason_ = "converged"
                 break
         if self.max_rounds > 0:  # the last partition, on samples as they are
+            as_it_is = resolve_augmentation(None, X.shape)
             self._teach(
-                X, labels, "settle", _identity, _SETTLING, label_change=label_change
+                X, labels, "settle", as_it_is, _SETTLING, label_change=label_change
             )
 
     def _teach(self, X, labels, phase, augment, share=1.0, **entry):
@@ -569,10 +577,6 @@ def _check_encoder(encoder, input_shape):
             f"{tuple(Z.shape[1:])}; expected vectors, (latent_dim,)."
         )
     return encoder
-
-
-def _identity(batch):
-    return batch
 
 
 def _embedding_width(encoder, X):

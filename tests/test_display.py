@@ -375,6 +375,35 @@ def test_embedding_draws_a_sample_of_large_data(model, digits):
     assert len(everything.points) == len(digits)
 
 
+def test_embedding_of_sparse_rows_in_any_format():
+    X = sparse.coo_matrix(np.eye(30, 12))
+    model = CDCClustering(3, pretrain_epochs=1, max_iter=1, random_state=0).fit(X)
+    display = EmbeddingDisplay.from_estimator(model, X, max_samples=10)
+    assert len(display.points) == 10
+
+
+def test_embedding_of_one_dimension_needs_a_reducer(digits):
+    model = DECDAClustering(
+        3, latent_dim=1, pretrain_epochs=1, max_iter=0, init="kmeans", random_state=0
+    ).fit(digits)
+    with pytest.raises(ValueError, match=r"embedding of shape \(300, 1\)"):
+        EmbeddingDisplay.from_estimator(model, digits)
+
+
+def test_gallery_of_two_channels_is_an_error(digits):
+    X = np.stack([digits, digits], axis=3)
+    model = DECDAClustering(
+        3, pretrain_epochs=1, max_iter=0, init="kmeans", random_state=0
+    ).fit(X)
+    with pytest.raises(ValueError, match="images of 2 channels"):
+        ClusterGalleryDisplay.from_estimator(model, X)
+
+
+def test_a_history_without_entries_is_an_error():
+    with pytest.raises(ValueError, match="nothing to draw"):
+        TrainingHistoryDisplay({}).plot()
+
+
 def test_embedding_shows_centres_far_from_all_points():
     points, centers = np.zeros((4, 2)), np.array([[9.0, 0.0], [0.0, -7.0]])
     display = EmbeddingDisplay(points, np.array([0, 0, 1, 1]), centers=centers).plot()

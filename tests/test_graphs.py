@@ -225,6 +225,8 @@ def test_counting_repeats_and_knows_tiny_data():
     assert first[0] == again[0]
     np.testing.assert_array_equal(first[1], again[1])
     assert estimate_n_clusters(X[:9])[0] == 1
+    assert estimate_n_clusters(X[:40])[0] == 1
+    assert estimate_n_clusters(np.ones((60, 5)))[0] == 1
 
 
 def test_dozens_of_clusters_of_few_rows():

@@ -82,6 +82,11 @@ def test_gray_values_of_16_bits_keep_their_proportions(tmp_path):
     assert (load_image_folder(tmp_path, size=(4, 4)).images == 128).all()
 
 
+def test_fractions_are_of_full_white(tmp_path):
+    Image.fromarray(np.full((4, 4), 0.5, dtype=np.float32)).save(tmp_path / "a.tif")
+    assert (load_image_folder(tmp_path, size=(4, 4)).images == 127).all()
+
+
 def test_palettes_and_single_bits(tmp_path):
     write(tmp_path / "a.gif", plain(0, 0, 255), mode="P")
     write(tmp_path / "b.png", plain(255, 255, 255), mode="1")

@@ -10,7 +10,7 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import scale
 from torch import nn
 
-from skdeepcluster import ViewGraphClustering
+from skdeepcluster import ViewGraphClustering, _viewgraph
 from skdeepcluster._viewgraph import _renumber
 from skdeepcluster.networks import ConvolutionalEncoder, CosineClassifier
 
@@ -202,6 +202,46 @@ def test_collapse_is_reported():
     with pytest.warns(UserWarning, match="embedding collapsed: it spreads over"):
         model.fit(X)
     assert clone(BRIEF).fit(X).n_effective_dims_ > 2
+
+
+def test_two_clusters_opposite_each_other_are_no_collapse():
+    class Opposite(nn.Module):
+        """Embeds samples by the sign of their first value."""
+
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(8, 3)
+
+        def forward(self, x):
+            return x[:, :1].sign() * torch.ones(1, 3) + 1e-6 * self.linear(x)
+
+    X = np.random.default_rng(0).normal(size=(100, 8))
+    quick = clone(QUICK).set_params(view_steps=100, network=lambda shape: Opposite())
+    model = quick.set_params(n_clusters=2).fit(X)  # a warning would be an error
+    assert model.n_effective_dims_ < 1.1
+    with pytest.warns(UserWarning, match="embedding collapsed"):
+        quick.set_params(n_clusters=3).fit(X)
+
+
+def test_ctrl_c_between_the_phases_leaves_a_usable_model(monkeypatch):
+    calls, function = [], _viewgraph._cluster_means
+
+    def interrupt_once(Z, labels):
+        calls.append(labels)
+        if len(calls) == 1:
+            raise KeyboardInterrupt
+        return function(Z, labels)
+
+    monkeypatch.setattr(_viewgraph, "_cluster_means", interrupt_once)
+    X, _ = blobs(100, 4)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = clone(QUICK).fit(X)
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+def test_one_dimension_is_too_few():
+    with pytest.raises(ValueError, match="latent_dim"):
+        clone(QUICK).set_params(latent_dim=1).fit(blobs(100, 4)[0])
 
 
 def test_numbers_of_clusters_stay_as_they_were():

@@ -161,10 +161,17 @@ def _read(path, height, width, gray):
 
 
 def _with_8_bits(image):
-    """Grey values of 16 bits lose their lower half, which Pillow would clip."""
-    if not image.mode.startswith("I"):
+    """Grey values of 16 bits lose their lower half; fractions are of full white.
+
+    Pillow would clip both.
+    """
+    if not image.mode.startswith(("I", "F")):
         return image
-    values = np.asarray(image).clip(0, 65535) // 256
+    values = np.asarray(image)
+    if image.mode == "F" and np.nanmax(values) <= 1:
+        values = np.nan_to_num(values).clip(0, 1) * 255
+    else:
+        values = np.nan_to_num(values).clip(0, 65535) // 256
     return _import_pillow().Image.fromarray(values.astype(np.uint8))
 
 

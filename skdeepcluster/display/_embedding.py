@@ -3,6 +3,7 @@
 from numbers import Integral
 
 import numpy as np
+from scipy import sparse
 from sklearn.decomposition import PCA
 from sklearn.utils import check_random_state, check_scalar
 
@@ -137,11 +138,18 @@ class EmbeddingDisplay:
         if max_samples is not None and len(indices) > max_samples:
             rng = check_random_state(random_state)
             indices = np.sort(rng.choice(len(indices), max_samples, replace=False))
+            X = X.tocsr() if sparse.issparse(X) else X
             X = X.iloc[indices] if hasattr(X, "iloc") else X[indices]
         probabilities = np.asarray(estimator.predict_proba(X))
         labels = probabilities.argmax(axis=1)
         Z = np.asarray(estimator.transform(X))
-        reducer = PCA(2) if reducer is None else reducer
+        if reducer is None:
+            if min(Z.shape) < 2:
+                raise ValueError(
+                    f"Got an embedding of shape {Z.shape}; expected two samples and "
+                    "two dimensions at least, or a reducer."
+                )
+            reducer = PCA(2)
         points = np.asarray(reducer.fit_transform(Z))
         centers = find_centers(estimator, lambda: Z, labels, probabilities.shape[1])
         display = cls(

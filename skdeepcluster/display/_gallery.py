@@ -291,6 +291,10 @@ def _fold(X, image_shape, estimator):
                 f"Got image_shape={image_shape} for rows of {X.shape[1]} values; "
                 "expected (h, w) or (h, w, c) with as many."
             )
+    if len(sample_shape) == 3 and sample_shape[-1] not in (1, 3, 4):
+        raise ValueError(
+            f"Got images of {sample_shape[-1]} channels; expected 1, 3 or 4 to draw."
+        )
     is_gray = len(sample_shape) == 3 and sample_shape[-1] == 1
     return rows, sample_shape[:-1] if is_gray else sample_shape
 

@@ -100,7 +100,7 @@ class TrainingHistoryDisplay:
     @property
     def losses(self):
         """Losses by phase, of phases with several entries if there are any."""
-        phases = np.array(self.history["phase"])
+        phases = np.array(self.history.get("phase", []))
         names = [name for name in self.history if name not in _NO_LOSSES]
         found = {
             phase: _finite(self.history, names, phases == phase)
@@ -133,8 +133,8 @@ class TrainingHistoryDisplay:
             panels["shares"] = self._draw_shares
         if not panels:
             raise ValueError(
-                "Got a history without entries: training ended before its first epoch "
-                "did, so there is nothing to draw; fit again."
+                "Got a history without entries, so there is nothing to draw: nothing "
+                "was trained, or not for a whole epoch."
             )
         n_rows = ceil(len(panels) / _COLUMNS)
         self.ax_ = make_axes(ax, (4.5 * _COLUMNS, 2.6 * n_rows))

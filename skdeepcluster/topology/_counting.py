@@ -16,6 +16,12 @@ from skdeepcluster.topology._graphs import neighbor_graph
 _N_HALVES = 6
 _MOST_ROWS = 10_000
 
+# Fewer rows than this, and what two halves share says nothing.
+_FEWEST_ROWS = 48
+
+# Rows that are looked at for whether they are all the same.
+_ROWS_TO_TELL_APART = 1000
+
 # How much less agreement will do for twice as many clusters, and how much has to be.
 _WORTH_OF_DOUBLING = 0.05
 _LEAST_AGREEMENT = 0.5
@@ -37,7 +43,8 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
         Embedded samples, which are scaled to a length of 1.
 
     max_clusters : int, default=30
-        Largest number to try. In small data it is less: an eighth of the rows.
+        Largest number to try. In small data it is less: an eighth of the rows, and 1
+        of fewer than 48.
 
     n_neighbors : int, default=10
         As for :func:`neighbor_graph`.
@@ -62,11 +69,12 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
     Z = check_array(Z, dtype=np.float32, input_name="Z")
     random_state = check_random_state(random_state)
     n_rows = min(len(Z) // 2, _MOST_ROWS)
-    most = min(max_clusters, len(Z) // 8)
-    if most < 2:
-        return 1, np.ones(1)
     # halves of the same rows, or large data would leave them few rows to compare
     pool = random_state.permutation(len(Z))[: 2 * n_rows]
+    n_distinct = len(np.unique(Z[pool[:_ROWS_TO_TELL_APART]], axis=0))
+    most = min(max_clusters, len(Z) // 8, n_distinct)
+    if most < 2 or len(Z) < _FEWEST_ROWS:
+        return 1, np.ones(1)
     halves = []
     for _ in range(_N_HALVES):
         rows = np.sort(random_state.choice(pool, n_rows, replace=False))
