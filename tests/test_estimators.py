@@ -28,7 +28,13 @@ DECDA = DECDAClustering(4, **QUICK, **SMALL, init="kmeans")
 CDC = CDCClustering(4, **QUICK, **SMALL)
 ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
 DACAE = DACAEClustering(
-    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, augment=None, **SMALL
+    4,
+    pretrain_epochs=2,
+    threshold_step=0.15,
+    latent_dim=20,
+    augment=None,
+    init="random",
+    **SMALL,
 )
 
 # A new estimator joins here, quick and with a random_state.

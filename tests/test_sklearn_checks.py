@@ -32,9 +32,13 @@ CONFIGURATIONS = [
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
     DACAEClustering(),
-    DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="kmeans", n_init=1),
+    DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="random"),
     DACAEClustering(
-        pretrain_epochs=0, threshold_step=0.2, reconstruction_weight=0, batch_size=7
+        pretrain_epochs=0,
+        threshold_step=0.2,
+        reconstruction_weight=0,
+        init="random",
+        batch_size=7,
     ),
     UltraScalableSpectralClustering(),
     UltraScalableSpectralClustering(n_representatives=9, knn="approx", n_jobs=2),
