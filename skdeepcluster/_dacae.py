@@ -275,12 +275,12 @@ class DACAEClustering(BaseAutoencoderClustering):
     --------
     >>> from skdeepcluster import DACAEClustering
     >>> from skdeepcluster.datasets import load_digits
-    >>> images = load_digits().images[:300]
+    >>> images = load_digits().images
     >>> model = DACAEClustering(
     ...     10, pretrain_epochs=5, threshold_step=0.1, random_state=0
     ... )
     >>> model.fit_predict(images).shape
-    (300,)
+    (1797,)
     >>> model.transform(images[:2]).shape
     (2, 256)
     """

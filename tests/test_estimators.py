@@ -36,7 +36,13 @@ DECDA = DECDAClustering(4, **QUICK, **SMALL, init="kmeans")
 CDC = CDCClustering(4, **QUICK, **SMALL)
 ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
 DACAE = DACAEClustering(
-    4, pretrain_epochs=2, threshold_step=0.15, latent_dim=20, augment=None, **SMALL
+    4,
+    pretrain_epochs=2,
+    threshold_step=0.15,
+    latent_dim=20,
+    augment=None,
+    init="random",
+    **SMALL,
 )
 DEEPCLUE = DeepCluEClustering(
     4, epochs=3, n_base_clusterings=1, max_layer_dim=20, batch_size=64, random_state=0

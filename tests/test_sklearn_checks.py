@@ -34,9 +34,13 @@ CONFIGURATIONS = [
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
     DACAEClustering(),
-    DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="kmeans", n_init=1),
+    DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="random"),
     DACAEClustering(
-        pretrain_epochs=0, threshold_step=0.2, reconstruction_weight=0, batch_size=7
+        pretrain_epochs=0,
+        threshold_step=0.2,
+        reconstruction_weight=0,
+        init="random",
+        batch_size=7,
     ),
     DeepCluEClustering(),
     DeepCluEClustering(epochs=2, n_base_clusterings=1, batch_size=7, max_layer_dim=3),
