@@ -90,7 +90,9 @@ def main():
         elif len(options.seeds) == 1:
             measure_and_record(options, seed, path)
         else:  # a fresh process each, or the peak of memory would be the first one's
-            subprocess.run([sys.executable, *command(options, seed)], check=True)
+            folder = ["--results", str(options.results)]
+            arguments = [*command(options, seed), *folder]
+            subprocess.run([sys.executable, *arguments], check=True)
 
 
 def parse_arguments():
@@ -152,7 +154,6 @@ def command(options, seed):
         *(["--set", *options.set] if options.set else []),
         *(["--force"] if options.force else []),
         *(["--verbose"] if options.verbose else []),
-        *(["--results", str(options.results)] if options.results != RESULTS else []),
         *("--seeds", str(seed)),
     ]
 
