@@ -55,6 +55,7 @@ PAPERS = {
     "DECDAClustering": ("ConvDEC-DA", by_name(DECDA, IMAGES)),
     "ITECClustering": ("ITEC", by_name(ITEC, IMAGES)),
     "CDCClustering": ("CDC", by_name(CDC, ("fashion-mnist",))),
+    "ViewGraphClustering": ("ours", {"ours": {}}),  # no paper's method
 }
 
 HEADER = """\
