@@ -208,7 +208,7 @@ def paper_accuracy(run):
     """
     if not all(override.startswith("precision=") for override in run["overrides"]):
         return None
-    whole, accuracies = PAPERS.get(run["method"], (None, {}))
+    whole, accuracies = PAPERS.get(run["method"], (None, {}))  # one is no paper's
     return accuracies.get(run["variant"] or whole, {}).get(run["dataset"])
 
 

@@ -66,15 +66,15 @@ Fashion-MNIST, and .790 and .764 on all of CIFAR-10.
 VIEWGRAPH_HEADER = """\
 ## What each part of views and graphs does
 
-ACC; NMI of `ViewGraphClustering` and of less than it, seed 0. *Both graphs* is the first
-partition, and *no rounds* what the network makes of it; *whole* is all of it.
+ACC; NMI of `ViewGraphClustering` and of less than it, seed 0. *Both graphs* is the
+first partition, and *no rounds* what the network makes of it; *whole* is all of it.
 `benchmarks/viewgraph_ablation.py` makes these runs.
 """
 
 SCALING_HEADER = """\
-The graph and its partition for more and more rows: MNIST, repeated with other
-augmentations, in 64 principal components. Seconds of processor time, and the peak of the
-whole process. `benchmarks/viewgraph_scaling.py` makes this run.
+The graph and its partition for more and more rows: MNIST, four times over in random
+views, as embedded by what was learned from its test set. Seconds of processor time, and
+the peak of the whole process. `benchmarks/viewgraph_scaling.py` makes this run.
 """
 
 VECTOR_HEADER = """\
