@@ -201,7 +201,7 @@ class ViewGraphClustering(BaseDeepClustering):
         With ``n_clusters="auto"``, the mean adjusted Rand index of the clusters of
         random halves at ``n_clusters_``: close to 1 if the number is certain.
 
-    cluster_centers_ : ndarray of shape (n_clusters_, latent_dim)
+    cluster_centers_ : ndarray of shape (n_clusters, latent_dim)
         What embedded samples are compared with; rows of unit length.
 
     network_ : Module
