@@ -5,6 +5,7 @@ from numbers import Integral
 
 import numpy as np
 from joblib import Parallel, delayed
+from scipy import sparse
 from sklearn.base import _fit_context, clone
 from sklearn.utils import check_array, check_random_state
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
@@ -243,7 +244,7 @@ class EnsembleClustering(BaseTransferCut):
                 "This ensemble was made by fit_labels, which knows no clusterers; call "
                 "fit(X) to predict for new samples."
             )
-        if not isinstance(X, dict) and (reset or self.part_widths_ is None):
+        if not _has_parts(X) and (reset or self.part_widths_ is None):
             if reset:
                 self.part_widths_ = None
             return [super()._check_X(X, reset=reset)]
@@ -366,9 +367,14 @@ def _settings(base, n_clusters, seed):
     return {**settings, **seeds}
 
 
+def _has_parts(X):
+    # a sparse matrix by keys is a dict as well
+    return isinstance(X, dict) and not sparse.issparse(X)
+
+
 def _check_parts(X, estimator):
     """Parts of samples as arrays of floating-point rows, by name."""
-    if not isinstance(X, dict) or not X:
+    if not _has_parts(X) or not X:
         raise ValueError(
             f"Got X of type {type(X).__name__}; expected a dict of arrays, not empty, "
             "as fit was given one."

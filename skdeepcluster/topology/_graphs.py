@@ -157,7 +157,8 @@ def shared_neighbor_graph(neighbors):
     Examples
     --------
     >>> from skdeepcluster.topology import shared_neighbor_graph
-    >>> shared_neighbor_graph([[1], [0], [1]]).toarray().round(2).tolist()
+    >>> W = shared_neighbor_graph([[1], [0], [1]])
+    >>> W.toarray().astype(float).round(2).tolist()
     [[0.0, 1.0, 0.0], [1.0, 0.0, 0.33], [0.0, 0.33, 0.0]]
     """
     neighbors = check_array(neighbors, dtype=np.int32, input_name="neighbors")
