@@ -675,5 +675,8 @@ class TestSettleStatistics:
             self.settle(norm, batches(8, 4, shuffle=False), interrupt)
         assert norm.momentum == 0.3
 
-    def test_a_module_without_such_layers(self):
-        self.settle(nn.Linear(3, 3), batches(8, 4, shuffle=False))
+    def test_a_module_without_such_layers_stays_as_it_is(self):
+        linear = nn.Linear(3, 3)
+        before = linear.weight.clone()
+        self.settle(linear, batches(8, 4, shuffle=False))
+        assert torch.equal(linear.weight, before)
