@@ -12,7 +12,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
 from skdeepcluster._device import autocast
-from skdeepcluster._embedded import BaseAutoencoderClustering, find_clusters
+from skdeepcluster._embedded import (
+    BaseAutoencoderClustering,
+    find_clusters,
+    find_view_clusters,
+)
 from skdeepcluster._training import (
     apply,
     batches,
@@ -153,10 +157,10 @@ class DACAEClustering(BaseAutoencoderClustering):
         and ``"noise"`` for vectors. ``"dac"`` and its relatives are those of DAC's
         code. A callable maps a batch of tensors to one of the same shape.
 
-    init : {"random", "kmeans", "ensemble"}, default="kmeans"
+    init : {"random", "kmeans", "ensemble", "viewgraph"}, default="kmeans"
         How the classifier starts: with random weights, as in the paper, or taught the
         clusters that k-means or :class:`EnsembleClustering` finds in the pretrained
-        embedding.
+        embedding, or those of :class:`ViewGraphClustering`.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
@@ -293,7 +297,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         "upper": [Interval(Real, 0, 1, closed="both")],
         "lower": [Interval(Real, 0, 1, closed="both")],
         "threshold_step": [Interval(Real, 0, 1, closed="neither")],
-        "init": [StrOptions({"random", "kmeans", "ensemble"})],
+        "init": [StrOptions({"random", "kmeans", "ensemble", "viewgraph"})],
         "optimizer": [StrOptions({"adam", "sgd"})],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "schedule": [StrOptions({"constant", "one-cycle"})],
@@ -498,13 +502,16 @@ class DACAEClustering(BaseAutoencoderClustering):
         if init == "random" and not in_haste:
             return
         Z = self._embed(X)
-        labels, _ = find_clusters(
-            Z.cpu().numpy(),
-            self.n_clusters,
-            "kmeans" if in_haste else init,
-            n_init=1 if in_haste else self.n_init,
-            random_state=random_state,
-        )
+        if init == "viewgraph" and not in_haste:
+            labels = find_view_clusters(self, X, random_state)
+        else:
+            labels, _ = find_clusters(
+                Z.cpu().numpy(),
+                self.n_clusters,
+                "kmeans" if in_haste else init,
+                n_init=1 if in_haste else self.n_init,
+                random_state=random_state,
+            )
         labels = torch.from_numpy(labels).to(Z.device, torch.long)
         head = self.network_.head
         steps = endless_batches(
