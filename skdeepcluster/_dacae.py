@@ -157,17 +157,18 @@ class DACAEClustering(BaseAutoencoderClustering):
         and ``"noise"`` for vectors. ``"dac"`` and its relatives are those of DAC's
         code. A callable maps a batch of tensors to one of the same shape.
 
-    init : {"random", "kmeans", "ensemble", "viewgraph"}, default="kmeans"
-        How the classifier starts: with random weights, as in the paper, or taught the
-        clusters that k-means or :class:`EnsembleClustering` finds in the pretrained
-        embedding, or those of :class:`ViewGraphClustering`.
+    init : {"viewgraph", "random", "kmeans", "ensemble"}, default="viewgraph"
+        How the classifier starts: taught the clusters of
+        :class:`ViewGraphClustering`; with random weights, as in the paper; or taught
+        the clusters that k-means or :class:`EnsembleClustering` finds in the
+        pretrained embedding.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
 
     pretrain_epochs : int or "auto", default="auto"
         Passes over the data in pretraining. ``"auto"`` makes them 1.5 steps for
-        every sample, or 3,000 steps if that is fewer.
+        every sample, or 3,000 steps if that is fewer; 400 with ``init="viewgraph"``.
 
     pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
         Optimisers of pretraining and of what follows; ``"sgd"`` has a momentum of 0.9.
@@ -318,7 +319,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         latent_dim=256,
         image_shape=None,
         augment="auto",
-        init="kmeans",
+        init="viewgraph",
         n_init=20,
         pretrain_epochs="auto",
         pretrain_optimizer="adam",
@@ -434,6 +435,9 @@ class DACAEClustering(BaseAutoencoderClustering):
             raise ValueError(
                 "Got n_samples=1; batch normalisation and pairs need at least 2."
             )
+
+    def _knows_clusters(self):
+        return self.init == "viewgraph"
 
     def _build_autoencoder(self, X):
         # of images only: dense layers have no padding, and normalise means away

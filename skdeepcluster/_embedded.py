@@ -54,8 +54,8 @@ _SHORTEST_INTERVAL = 10
 _TEACHING_STEPS, _TEACHING_SHARE, _TEACHING_PACE = 800, 2 / 3, 4.0
 _SETTLING_SHARE = 1 / 4
 
-# Most steps of pretraining and finetuning where the clusters were found already.
-_STEPS_WHEN_GIVEN = 400, 1200
+# Most steps of pretraining and finetuning where first clusters are found elsewhere.
+_MOST_WHEN_KNOWN = {"pretraining": 400, "finetuning": 1200}
 
 _AUTO = StrOptions({"auto"})
 _OPTIMIZER = StrOptions({"adam", "sgd"})
@@ -125,12 +125,20 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _plan_pretraining(self, n_samples):
         """Number of epochs, and of steps in each of them."""
+        limits = {}
+        if self._knows_clusters():
+            limits["most_steps"] = _MOST_WHEN_KNOWN["pretraining"]
         return count_epochs(
             self.pretrain_epochs,
             n_samples,
             self.batch_size,
             drop_last=self._drops_last_batch(),
+            **limits,
         )
+
+    def _knows_clusters(self):
+        """Whether first clusters are found otherwise than in the embedding."""
+        return False
 
     def _drops_last_batch(self):
         """Whether pretraining leaves out an incomplete last batch."""
@@ -217,28 +225,16 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
                 self._refit_decoder(X)
 
     def _knows_clusters(self):
-        """Whether clusters are found otherwise than in the embedding."""
         is_named = isinstance(self.init, str)
         return self.init == "viewgraph" if is_named else np.ndim(self.init) == 1
-
-    def _plan_pretraining(self, n_samples):
-        n_epochs = self.pretrain_epochs
-        if n_epochs == "auto" and self._knows_clusters():
-            return count_epochs(
-                n_epochs,
-                n_samples,
-                self.batch_size,
-                drop_last=self._drops_last_batch(),
-                most_steps=_STEPS_WHEN_GIVEN[0],
-            )
-        return super()._plan_pretraining(n_samples)
 
     def _plan_finetuning(self, n_samples):
         """Number of steps in all, and between two refreshes of the targets."""
         max_iter, update_interval = self.max_iter, self.update_interval
         if max_iter == "auto":
-            most = _STEPS_WHEN_GIVEN[1:] if self._knows_clusters() else ()
-            max_iter = auto_steps(n_samples, *most)
+            max_iter = auto_steps(n_samples)
+            if self._knows_clusters():
+                max_iter = min(max_iter, _MOST_WHEN_KNOWN["finetuning"])
         if update_interval == "auto":  # the papers' are half a pass to three quarters
             half_a_pass = ceil(n_samples / (2 * self.batch_size))
             update_interval = max(half_a_pass, _SHORTEST_INTERVAL)

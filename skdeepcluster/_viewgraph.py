@@ -19,6 +19,7 @@ from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._training import (
     apply,
+    auto_steps,
     endless_batches,
     finish,
     keeping_on_interrupt,
@@ -60,6 +61,7 @@ _STRENGTHS = {
     "elastic": 0.05,
 }
 _VIEW_STEPS, _MORE_VIEW_STEPS, _MANY_SAMPLES = 750, 1000, 20_000
+_ROUND_STEPS = 300
 
 # What the last phase has of a round's steps and of the learning rate. It makes the
 # network obey the last partition, where augmented samples would make it unsure.
@@ -135,8 +137,8 @@ class ViewGraphClustering(BaseDeepClustering):
         tensors to one of the same shape.
 
     view_steps : int or "auto", default="auto"
-        Gradient steps of learning from views. ``"auto"`` is 750 for up to
-        20,000 samples and 1,000 for more.
+        Gradient steps of learning from views. ``"auto"`` is 1,000 for more than
+        20,000 samples; for fewer it is 750, or 1.5 for every sample if that is less.
 
     learning_rate : float, default=3e-3
         Highest learning rate of AdamW, positive. It climbs to it in the first
@@ -159,9 +161,9 @@ class ViewGraphClustering(BaseDeepClustering):
         Largest number of times to teach the network a partition. With 0 there is
         only the first partition, as the closest of its clusters' means.
 
-    round_steps : int, default=300
-        Gradient steps of each round. A third as many follow in the end, of samples
-        as they are.
+    round_steps : int or "auto", default="auto"
+        Gradient steps of each round. ``"auto"`` is 300, or 1.5 for every sample if
+        that is less. A third as many follow in the end, of samples as they are.
 
     label_smoothing : float, default=0.1
         How much of a target is spread over all clusters, from 0 to less than 1.
@@ -290,7 +292,7 @@ class ViewGraphClustering(BaseDeepClustering):
         "input_weight": [Interval(Real, 0, None, closed="left")],
         "partition": [StrOptions({"communities", "ensemble"})],
         "max_rounds": [_COUNT],
-        "round_steps": [_AT_LEAST_ONE],
+        "round_steps": [_AT_LEAST_ONE, _AUTO],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "tol": [Interval(Real, 0, 1, closed="both")],
         # a variance needs two
@@ -314,7 +316,7 @@ class ViewGraphClustering(BaseDeepClustering):
         input_weight=1.0,
         partition="communities",
         max_rounds=4,
-        round_steps=300,
+        round_steps="auto",
         label_smoothing=0.1,
         tol=2e-3,
         batch_size=256,
@@ -386,9 +388,10 @@ class ViewGraphClustering(BaseDeepClustering):
     def _plan_view_steps(self, n_samples):
         if n_samples < 2:  # there is nothing that it could differ from
             return 0
-        if self.view_steps == "auto":
-            return _VIEW_STEPS if n_samples <= _MANY_SAMPLES else _MORE_VIEW_STEPS
-        return self.view_steps
+        if self.view_steps != "auto":
+            return self.view_steps
+        is_large = n_samples > _MANY_SAMPLES
+        return auto_steps(n_samples, _MORE_VIEW_STEPS if is_large else _VIEW_STEPS)
 
     def _learn_views(self, X, encoder):
         """Let two views of a sample be embedded alike, and all samples not."""
@@ -528,12 +531,15 @@ class ViewGraphClustering(BaseDeepClustering):
                 )
             }
 
+        round_steps = self.round_steps
+        if round_steps == "auto":
+            round_steps = auto_steps(len(X), _ROUND_STEPS)
         sizes = np.bincount(labels, minlength=self.n_clusters_) / len(labels)
         self._train(
             X,
             network,
             loss,
-            ceil(share * self.round_steps),
+            ceil(share * round_steps),
             phase,
             learning_rate=share * self.learning_rate,
             largest_cluster=sizes.max(),
