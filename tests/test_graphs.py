@@ -16,6 +16,7 @@ from skdeepcluster.topology import (
     partition_graph,
     shared_neighbor_graph,
 )
+from skdeepcluster.topology._communities import merge_step_by_step
 
 
 def naive_nearest(Z, n_neighbors):
@@ -34,6 +35,32 @@ def naive_shared(neighbors):
             if i != j and (j in neighbors[i] or i in neighbors[j]):
                 W[i, j] = len(sets[i] & sets[j]) / len(sets[i] | sets[j])
     return W
+
+
+def naive_merging(W, labels):
+    """Labels at every number of clusters, with all ratios anew for each merger."""
+    clusters = np.unique(labels, return_inverse=True)[1]
+    found = {}
+    for n_left in range(clusters.max() + 1, 0, -1):
+        found[n_left] = clusters
+        members = np.eye(n_left)[clusters]
+        cut, sizes = members.T @ W @ members, members.sum(axis=0)
+        best, pair = 0.0, np.argsort(sizes, kind="stable")[:2]
+        for i in range(n_left):
+            for j in range(i + 1, n_left):
+                ratio = cut[i, j] / ((cut[i].sum() * cut[j].sum()) or 1)
+                if ratio > best:
+                    best, pair = ratio, (i, j)
+        clusters = np.where(clusters == max(pair), min(pair), clusters)
+        clusters = np.unique(clusters, return_inverse=True)[1]
+    return found
+
+
+def random_graph(n_rows, density, weights, rng):
+    """Links between so many of all pairs, of one of the weights."""
+    links = np.triu(rng.random((n_rows, n_rows)) < density, 1)
+    W = links * rng.choice(weights, links.shape)
+    return W + W.T
 
 
 def groups_of_directions(n_groups, n_rows, spread=0.05, seed=0):
@@ -162,6 +189,23 @@ def test_merging_takes_most_weight_compared_with_chance():
 def test_merging_what_nothing_links():
     labels = merge_communities(sparse.csr_array((6, 6)), [0, 0, 0, 1, 2, 2], 2)
     np.testing.assert_array_equal(labels, [0, 0, 0, 1, 1, 1])
+
+
+# With whole numbers many ratios are the same; with these shares hardly any are, and
+# sums of them are exact. Sparse graphs fall apart.
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0], np.arange(1, 1024) / 1024])
+@pytest.mark.parametrize("density", [0.0, 0.03, 0.1, 0.5, 1.0])
+def test_merging_is_that_of_all_ratios_anew(density, weights):
+    rng = np.random.default_rng(0)
+    for n_rows in (1, 2, 9, 30):
+        W = random_graph(n_rows, density, weights, rng)
+        for labels in (np.arange(n_rows), rng.integers(0, 7, n_rows)):
+            expected = naive_merging(W, labels)
+            for numbers in (range(1, 40), [3], [8, 2, 2]):
+                found = merge_step_by_step(sparse.csr_array(W), labels, numbers)
+                assert set(found) == set(numbers) & set(expected)
+                for number, clusters in found.items():
+                    np.testing.assert_array_equal(clusters, expected[number])
 
 
 @pytest.mark.parametrize("n_rows", [3, 12, 100])
