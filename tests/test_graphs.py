@@ -17,6 +17,7 @@ from skdeepcluster.topology import (
     shared_neighbor_graph,
 )
 from skdeepcluster.topology._communities import merge_step_by_step
+from skdeepcluster.topology._graphs import closest_among
 
 
 def naive_nearest(Z, n_neighbors):
@@ -254,6 +255,77 @@ def test_noise_is_one_cluster():
     found, agreement = estimate_n_clusters(X, random_state=0)
     assert found == 1
     assert agreement[1:].max() < 0.5
+
+
+CLOUDS = [
+    "normal, 2 dimensions",
+    "normal, 5 dimensions",
+    "normal, 20 dimensions",
+    "normal, far from the origin",
+    "normal, of different widths",
+    "square",
+    "square, far from the origin",
+    "sphere",
+]
+
+
+def off_centre(X, n_dims, distance, rng):
+    """Rows in a space of more dimensions, around a place away from the origin."""
+    axes = np.linalg.qr(rng.normal(size=(n_dims, n_dims)))[0]
+    return X @ axes[: X.shape[1]] + distance * axes[-1]
+
+
+def one_cloud(name, rng, n_rows=300):
+    """Rows of one kind or another, none of which has clusters."""
+    normal = rng.normal(size=(n_rows, 20))
+    uniform = rng.uniform(-1, 1, size=(n_rows, 2))
+    return {
+        "normal, 2 dimensions": normal[:, :2],
+        "normal, 5 dimensions": normal[:, :5],
+        "normal, 20 dimensions": normal,
+        "normal, far from the origin": off_centre(normal[:, :2], 10, 4, rng),
+        "normal, of different widths": normal[:, :6] * [3, 2, 1, 1, 1, 1],
+        "square": off_centre(uniform, 10, 0, rng),
+        "square, far from the origin": off_centre(uniform, 10, 2, rng),
+        "sphere": normal[:, :3] / np.linalg.norm(normal[:, :3], axis=1)[:, None],
+    }[name]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", CLOUDS)
+def test_one_cloud_is_one_cluster(name, seed):
+    Z = one_cloud(name, np.random.default_rng(seed))
+    assert estimate_n_clusters(Z, random_state=seed)[0] == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    "sizes", [[150, 150], [300, 30], [200, 100, 40], [60] * 5, [40] * 12]
+)
+def test_clusters_around_one_place_are_counted(sizes, seed):
+    X, _ = make_blobs(sizes, 8, cluster_std=1.5, random_state=seed)
+    assert estimate_n_clusters(scale(X), random_state=seed)[0] == len(sizes)
+
+
+def test_two_opposite_clusters_are_counted():
+    rng = np.random.default_rng(0)
+    signs = np.repeat([1, -1], 150)[:, None]
+    Z = signs * np.eye(6)[0] + rng.normal(size=(300, 6)) * 0.1
+    assert estimate_n_clusters(Z, random_state=0)[0] == 2
+
+
+def test_digits_are_counted():
+    found, agreement = estimate_n_clusters(load_digits().data[:900], random_state=0)
+    # ones and nines have two styles
+    assert 10 <= found <= 13
+    assert agreement[found - 1] > 0.75
+
+
+def test_closest_among_others():
+    rng = np.random.default_rng(0)
+    others, Z = rng.normal(size=(30, 3)), rng.normal(size=(20, 3)) * 5
+    cosines = Z @ (others / np.linalg.norm(others, axis=1, keepdims=True)).T
+    np.testing.assert_array_equal(closest_among(others, Z), cosines.argmax(axis=1))
 
 
 def test_wines_are_counted():
