@@ -17,6 +17,7 @@ from skdeepcluster.topology import (
     shared_neighbor_graph,
 )
 from skdeepcluster.topology._communities import merge_step_by_step
+from skdeepcluster.topology._counting import _choose, _draw_one_cluster
 from skdeepcluster.topology._graphs import closest_among
 
 
@@ -319,6 +320,26 @@ def test_digits_are_counted():
     # ones and nines have two styles
     assert 10 <= found <= 13
     assert agreement[found - 1] > 0.75
+
+
+def test_data_without_clusters_have_the_same_mean_and_covariance():
+    rng = np.random.default_rng(0)
+    signs = np.repeat([1, -1], 3000)[:, None]
+    Z = signs * [3, 1, 0] + rng.normal(size=(6000, 3)) * [0.1, 0.5, 0.2] + 7
+    drawn = _draw_one_cluster(Z.astype(np.float32), np.random.RandomState(0))
+    assert drawn.shape == Z.shape
+    np.testing.assert_allclose(drawn.mean(axis=0), Z.mean(axis=0), atol=0.2)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(Z.T), rtol=0.1, atol=0.1)
+    # normal, where Z has nothing in between
+    assert np.mean(np.abs(drawn[:, 0] - 7) < 1) > 0.2
+
+
+def test_choice_of_a_number():
+    agreement = np.array([1, 0.9, 0.88, 0.6, 0.5])
+    assert _choose(agreement, 0.1) == 3  # 0.88 + 0.075 log2(3) is more than 0.975
+    assert _choose(agreement, 0.81) == 2  # 0.88 makes up for 0.37 of what 0.81 lacks
+    assert _choose(agreement, 0.85) == 1
+    assert _choose(np.array([1, 0.49]), 0.0) == 1
 
 
 def test_closest_among_others():

@@ -77,14 +77,13 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
 
     Notes
     -----
-    Neither rows that keep their marginal distributions, permuted, nor rows of uniform
-    distribution would do as data without clusters: two clusters survive a permutation
-    along the axis through both, and halves of uniform rows agree better than those of
-    many real data.
+    Rows with each principal component permuted would not do as data without clusters,
+    for two clusters survive it along the axis through both; nor would uniform rows,
+    about which halves agree as well as about the three clusters of the wine data.
 
     The covariance says nothing about how rows are bent: those along a ring or a rolled
     sheet are cut in more similar ways than normal ones. And a few hundred rows of any
-    shape without clusters may by chance be thin at one place. NUMBERS
+    shape may by chance be thin at one place. NUMBERS
 
     References
     ----------
