@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from inspect import signature
 from itertools import islice
 from math import ceil
 from numbers import Integral, Real
@@ -14,7 +15,11 @@ from sklearn.metrics.cluster import contingency_matrix
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from skdeepcluster._base import BaseDeepClustering, resolve_augmentation
+from skdeepcluster._base import (
+    AUGMENTATIONS,
+    BaseDeepClustering,
+    resolve_augmentation,
+)
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._training import (
@@ -50,15 +55,13 @@ _VIEW_LOSSES = {
 }
 _ENCODERS = {"conv": ConvolutionalEncoder, "mlp": DenseEncoder}
 
-# Of "auto": what random_view does to images of so many pixels or more along a side, and
-# steps of learning from views, which more samples need, though not in proportion.
+# Of "auto": pixels along a side from which on images are moved and bent as much as
+# random_view does by default, and what is less below, in proportion; steps of learning
+# from views, which more samples need, though not in proportion.
 _SIDE_OF_FULL_STRENGTH = 16
 _STRENGTHS = {
-    "shift": 0.1,
-    "rotation": 15.0,
-    "scale": 0.2,
-    "shear": 0.3,
-    "elastic": 0.05,
+    name: signature(random_view).parameters[name].default
+    for name in ("shift", "rotation", "scale", "shear", "elastic")
 }
 _VIEW_STEPS, _MORE_VIEW_STEPS, _MANY_SAMPLES = 750, 1000, 20_000
 _ROUND_STEPS = 300
@@ -105,8 +108,9 @@ class ViewGraphClustering(BaseDeepClustering):
     Parameters
     ----------
     n_clusters : int or "auto", default=8
-        Number of clusters. ``"auto"`` finds the number that random halves of the data
-        agree about, see :func:`~skdeepcluster.topology.estimate_n_clusters`.
+        Number of clusters. ``"auto"`` finds the number, up to 30, that random halves of
+        the data agree about, or 1 if they agree hardly more than halves of data without
+        clusters, see :func:`~skdeepcluster.topology.estimate_n_clusters`.
 
     view_loss : {"vicreg", "infonce"}, default="vicreg"
         What two views of a batch shall minimise:
@@ -131,10 +135,11 @@ class ViewGraphClustering(BaseDeepClustering):
         How a view is made, which decides what the clusters are about: they cannot
         depend on what views change at random. ``"auto"`` is ``"views"`` for grey
         images: :func:`~skdeepcluster.augment.random_view` with its defaults, which
-        suit digits and clothes, and milder ones below 16 pixels; ``"views-photo"`` for
-        colour images, with flips and other colours as well; and ``"corruption"`` for
-        vectors, :func:`~skdeepcluster.augment.corrupted`. A callable maps a batch of
-        tensors to one of the same shape.
+        suit digits and clothes; ``"views-photo"`` for colour images, with flips and
+        other colours as well; both move and bend images below 16 pixels less, in
+        proportion. It is ``"corruption"`` for vectors,
+        :func:`~skdeepcluster.augment.corrupted`. A callable maps a batch of tensors to
+        one of the same shape.
 
     view_steps : int or "auto", default="auto"
         Gradient steps of learning from views. ``"auto"`` is 1,000 for more than
@@ -201,7 +206,8 @@ class ViewGraphClustering(BaseDeepClustering):
 
     agreement_ : float or None
         With ``n_clusters="auto"``, the mean adjusted Rand index of the clusters of
-        random halves at ``n_clusters_``: close to 1 if the number is certain.
+        random halves at ``n_clusters_``: close to 1 if the number is certain, and 1
+        also where no clusters are found.
 
     cluster_centers_ : ndarray of shape (n_clusters, latent_dim)
         What embedded samples are compared with; rows of unit length.
@@ -561,12 +567,9 @@ class ViewGraphClustering(BaseDeepClustering):
 def _auto_view(input_shape):
     """View of images, milder where they are so small that every pixel matters."""
     n_channels, *size = input_shape
-    if n_channels > 2:
-        return "views-photo"
+    view = AUGMENTATIONS["views-photo" if n_channels > 2 else "views"]
     strength = min(1.0, max(size) / _SIDE_OF_FULL_STRENGTH)
-    return partial(
-        random_view, **{name: strength * most for name, most in _STRENGTHS.items()}
-    )
+    return partial(view, **{name: strength * most for name, most in _STRENGTHS.items()})
 
 
 def _check_encoder(encoder, input_shape):
