@@ -7,6 +7,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from skdeepcluster.networks._linear import Linear
+
 
 class Autoencoder(nn.Module):
     """An encoder followed by its decoder.
@@ -84,7 +86,7 @@ def dense_layers(widths):
     layers = []
     for n_inputs, n_outputs in pairwise(widths):
         # nn.Linear draws its weights as the paper does, but not its biases
-        linear = nn.Linear(n_inputs, n_outputs)
+        linear = Linear(n_inputs, n_outputs)
         nn.init.zeros_(linear.bias)
         layers += [linear, nn.ReLU()]
     return layers[:-1]
@@ -156,11 +158,9 @@ class ConvolutionalAutoencoder(Autoencoder):
             )
             decoder = [nn.ReLU(), up, *decoder]
         super().__init__(
-            encoder=nn.Sequential(
-                *encoder, nn.Flatten(), nn.Linear(n_last, latent_dim)
-            ),
+            encoder=nn.Sequential(*encoder, nn.Flatten(), Linear(n_last, latent_dim)),
             decoder=nn.Sequential(
-                nn.Linear(latent_dim, n_last),
+                Linear(latent_dim, n_last),
                 nn.Unflatten(1, (channels[-1], *sizes[-1])),
                 *decoder,
             ),
