@@ -8,8 +8,8 @@ Random images of the shapes of USPS and MNIST; what is in them does not matter h
 Times are medians over some steps: of the processor's time on one thread, so that other
 programs of the machine count for little, and of the clock on more threads or another
 device. Operations are those of matrix products and convolutions, forwards and
-backwards, and the peak that they are compared with is the fastest of some products of
-plain matrices.
+backwards, and the peak that they are compared with is that of the fastest of some
+products, by PyTorch's own choice of library or by ours.
 
 (It is not called profile.py: Python's own module of that name, which PyTorch imports,
 would not be found by any script beside it.)
@@ -50,6 +50,7 @@ from skdeepcluster.networks import (
     DenseAutoencoder,
     Projector,
 )
+from skdeepcluster.networks._linear import Linear
 from skdeepcluster.topology import neighbor_graph, partition_graph
 
 RESULTS = Path(__file__).parent / "results" / "investigations"
@@ -58,6 +59,13 @@ PRECISIONS = ("float32", "bfloat16")
 BATCH_SIZES = (256, 1024)
 N_IMAGES = 2560
 STAGES = ("selection", "augmentation", "forward", "backward", "optimizer")
+
+# What our dense layers call where PyTorch's own product is slow, and its operations.
+COUNTED = {
+    torch.ops.mkldnn._linear_pointwise: lambda x, weight, *_, **__: (
+        2 * x[0] * x[1] * weight[0]
+    )
+}
 
 # Batches of a dense layer of the largest weight matrix, and products without a batch.
 PRODUCTS = ((256, 500, 2000), (1024, 500, 2000), (2048, 2048, 2048))
@@ -237,7 +245,7 @@ def measure_steps(watch, n_steps, *, kind, network, data, precision, batch_size)
         return time_stages(watch, case, X, next(stream), optimizer, context)
 
     in_stages()
-    with FlopCounterMode(display=False) as counter:
+    with FlopCounterMode(display=False, custom_mapping=COUNTED) as counter:
         in_stages()
     stages = [in_stages() for _ in range(n_steps)]
     return {
@@ -272,23 +280,30 @@ def time_stages(watch, case, X, rows, optimizer, context):
 
 
 def measure_products(watch):
-    """Operations a second of plain matrix products, for each precision."""
+    """Operations a second of plain products and of our layers, for each precision."""
     peaks = {}
     for precision in PRECISIONS:
         dtype = getattr(torch, precision)
         peaks[precision] = {}
         for n, k, m in PRODUCTS:
-            A = torch.randn(n, k, device=watch.device).to(dtype)
-            B = torch.randn(m, k, device=watch.device).to(dtype).T  # as a linear layer
-            n_times = max(1, 2**31 // (n * k * m))
-
-            def multiply(A=A, B=B, n_times=n_times):
-                for _ in range(n_times):
-                    A @ B
-
-            seconds = min(watch.seconds(multiply, 5)) / n_times
-            peaks[precision][f"{n} x {k} x {m}"] = 2 * n * k * m / seconds
+            x = torch.randn(n, k, device=watch.device).to(dtype)
+            layer = Linear(k, m, bias=False).to(watch.device, dtype)
+            plain = partial(F.linear, x, layer.weight)
+            for name, multiply in (("plain", plain), ("layer", partial(layer, x))):
+                seconds = time_product(watch, multiply, max(1, 2**31 // (n * k * m)))
+                peaks[precision][f"{name} {n} x {k} x {m}"] = 2 * n * k * m / seconds
     return peaks
+
+
+@torch.no_grad()
+def time_product(watch, multiply, n_times):
+    """Least seconds of one product."""
+
+    def many_times():
+        for _ in range(n_times):
+            multiply()
+
+    return min(watch.seconds(many_times, 5)) / n_times
 
 
 def measure_passes(watch):

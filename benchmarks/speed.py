@@ -190,7 +190,7 @@ def measure_and_record(options, method, seed, path):
         "commit": current_commit(),
         "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "environment": environment() | ({package: version(package)} if package else {}),
-        "warm_up_seconds": warm_up(package, options.threads),
+        "warm_up_seconds": warm_up(package, len(images), options.threads),
     }
     start, start_cpu = time.perf_counter(), cpu_seconds()
     try:
@@ -214,11 +214,12 @@ def cpu_seconds():
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def warm_up(package, n_threads):
+def warm_up(package, n_rows, n_threads):
     """Seconds in which a package compiles what it is about to run."""
     if package != "umap-learn":
         return 0.0
-    X = np.random.RandomState(0).rand(ROWS_OF_A_WARM_UP, 50).astype(np.float32)
+    n_rows = min(n_rows, ROWS_OF_A_WARM_UP)
+    X = np.random.RandomState(0).rand(n_rows, 50).astype(np.float32)
     start = time.perf_counter()
     embed_by_umap(X, n_threads, n_epochs=5)
     return time.perf_counter() - start
