@@ -8,12 +8,14 @@ from markdown import markdown_row, mean_and_deviation
 PROFILE_HEADER = """\
 ## What a training step costs
 
-Milliseconds of one step and of its stages, billions of operations (multiplications and
-additions of matrix products and convolutions), and the share of the machine's peak that
-the step as a whole reaches: {peaks}. Convolutions pass it now and then, for operations
-on padding are counted and not done. Times are of the {time}, on {threads} thread(s) of
-{processor}. `benchmarks/profiling.py` makes these runs; [notes](speed.md) say what
-follows.
+Milliseconds of one step and of its stages; billions of operations, those of matrix
+products and convolutions, padding counted; and which share of the machine's peak the
+step as a whole reaches:
+
+{peaks}.
+
+Times are of the {time}, with {threads} thread(s) of {processor}.
+`benchmarks/profiling.py` makes these runs; [notes](speed.md) say what follows.
 """
 
 PROFILE_COLUMNS = ("Step", "Images", "Precision", "Batch", "ms", "10⁹", "Share")
