@@ -15,11 +15,12 @@ The same work, in ClustPy's DEC and ours: the same autoencoder, dense
 learning rates, and as many epochs of pretraining and of finetuning as ``--epochs``
 says; k-means once. Ours goes through the data once more in every epoch of finetuning,
 to refresh its targets, which ClustPy takes from the batch alone; in the end its decoder
-catches up with the encoder, in 300 steps or fewer; and with augmentation
-it leaves out the last batch of an epoch of pretraining if that is incomplete. Images
-are shifted by up to a tenth and turned by up to 10 degrees: in ClustPy each by a call
-of Pillow's, as torchvision would do it, in ours a batch at a time. A ratio is one of
-runs of one invocation: where one of such runs is missing, all of them are made anew.
+catches up with the encoder, in 300 steps or fewer; and with augmentation it leaves out
+the last batch of an epoch of pretraining if that is incomplete. Images are shifted by
+up to a tenth and turned by up to 10 degrees: in ClustPy each by a call of Pillow's, as
+by torchvision but without what that adds to the call, in ours a batch at a time. A
+ratio is one of runs of one invocation: where one of such runs is missing, all of them
+are made anew.
 
 ClustPy imports torchvision, whose wheels cannot load their operators beside other
 builds of torch than their own. It needs none of it here: what it imports is feigned.
