@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from skdeepcluster.networks._linear import Linear
+from skdeepcluster.networks._transposed import ToImages
 
 
 class Autoencoder(nn.Module):
@@ -146,7 +147,7 @@ class ConvolutionalAutoencoder(Autoencoder):
                 ),
                 nn.ReLU(),
             ]
-            up = nn.ConvTranspose2d(
+            up = (nn.ConvTranspose2d if i else ToImages)(
                 channels[i + 1],
                 channels[i],
                 kernel_size,
