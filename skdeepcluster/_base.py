@@ -38,7 +38,7 @@ from skdeepcluster.networks import (
     DenseAutoencoder,
 )
 
-_AUGMENTATIONS = {
+AUGMENTATIONS = {
     "affine": augment.random_affine,
     "contrastive": augment.contrastive_view,
     "contrastive-gentle": partial(augment.contrastive_view, scale=(0.4, 1.0), flip=0.0),
@@ -95,7 +95,7 @@ class BaseDeepClustering(
         "n_clusters": [Interval(Integral, 1, None, closed="left")],
         "image_shape": ["array-like", None],
         "latent_dim": [Interval(Integral, 1, None, closed="left")],
-        "augment": [StrOptions({"auto", *_AUGMENTATIONS}), callable, None],
+        "augment": [StrOptions({"auto", *AUGMENTATIONS}), callable, None],
         "batch_size": [Interval(Integral, 1, None, closed="left")],
         "device": [str, torch.device],
         "precision": [StrOptions({"auto", "float32", "bfloat16"})],
@@ -464,7 +464,7 @@ def resolve_augmentation(name, input_shape):
             "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
             "image_shape=(h, w), or choose 'noise', 'masking' or None."
         )
-    return partial(_augmented, _AUGMENTATIONS.get(name, name))
+    return partial(_augmented, AUGMENTATIONS.get(name, name))
 
 
 def _identity(batch):

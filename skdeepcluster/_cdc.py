@@ -131,10 +131,12 @@ class CDCClustering(BaseEmbeddedClustering):
         and adds noise to vectors. A callable maps a batch of tensors to one of the
         same shape. The paper does not augment.
 
-    init : {"kmeans", "ensemble"} or array-like of shape \
-            (n_clusters, latent_dim), default="kmeans"
-        First centres in the embedding: those of k-means, or the means of what
-        :class:`EnsembleClustering` finds there.
+    init : {"kmeans", "ensemble", "viewgraph"} or array-like, default="kmeans"
+        First centres in the embedding: those of k-means, the means of what
+        :class:`EnsembleClustering` finds there, or given ones, of shape (n_clusters,
+        latent_dim). The clusters of :class:`ViewGraphClustering`, and given ones,
+        integers from 0 of shape (n_samples,), are taught first, as by
+        :class:`DECDAClustering`.
 
     n_init : int, default=20
         Number of times k-means starts anew.

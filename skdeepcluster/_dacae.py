@@ -12,7 +12,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
 from skdeepcluster._device import autocast
-from skdeepcluster._embedded import BaseAutoencoderClustering, find_clusters
+from skdeepcluster._embedded import (
+    BaseAutoencoderClustering,
+    find_clusters,
+    find_view_clusters,
+)
 from skdeepcluster._training import (
     apply,
     batches,
@@ -153,17 +157,18 @@ class DACAEClustering(BaseAutoencoderClustering):
         and ``"noise"`` for vectors. ``"dac"`` and its relatives are those of DAC's
         code. A callable maps a batch of tensors to one of the same shape.
 
-    init : {"random", "kmeans", "ensemble"}, default="kmeans"
-        How the classifier starts: with random weights, as in the paper, or taught the
-        clusters that k-means or :class:`EnsembleClustering` finds in the pretrained
-        embedding.
+    init : {"viewgraph", "random", "kmeans", "ensemble"}, default="viewgraph"
+        How the classifier starts: taught the clusters of
+        :class:`ViewGraphClustering`; with random weights, as in the paper; or taught
+        the clusters that k-means or :class:`EnsembleClustering` finds in the
+        pretrained embedding.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
 
     pretrain_epochs : int or "auto", default="auto"
         Passes over the data in pretraining. ``"auto"`` makes them 1.5 steps for
-        every sample, or 3,000 steps if that is fewer.
+        every sample, or 3,000 steps if that is fewer; 400 with ``init="viewgraph"``.
 
     pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
         Optimisers of pretraining and of what follows; ``"sgd"`` has a momentum of 0.9.
@@ -293,7 +298,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         "upper": [Interval(Real, 0, 1, closed="both")],
         "lower": [Interval(Real, 0, 1, closed="both")],
         "threshold_step": [Interval(Real, 0, 1, closed="neither")],
-        "init": [StrOptions({"random", "kmeans", "ensemble"})],
+        "init": [StrOptions({"random", "kmeans", "ensemble", "viewgraph"})],
         "optimizer": [StrOptions({"adam", "sgd"})],
         "learning_rate": [Interval(Real, 0, None, closed="neither")],
         "schedule": [StrOptions({"constant", "one-cycle"})],
@@ -314,7 +319,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         latent_dim=256,
         image_shape=None,
         augment="auto",
-        init="kmeans",
+        init="viewgraph",
         n_init=20,
         pretrain_epochs="auto",
         pretrain_optimizer="adam",
@@ -431,6 +436,9 @@ class DACAEClustering(BaseAutoencoderClustering):
                 "Got n_samples=1; batch normalisation and pairs need at least 2."
             )
 
+    def _knows_clusters(self):
+        return self.init == "viewgraph"
+
     def _build_autoencoder(self, X):
         # of images only: dense layers have no padding, and normalise means away
         settings = {"means": _channel_means(X)} if len(X.shape) == 3 else {}
@@ -498,13 +506,16 @@ class DACAEClustering(BaseAutoencoderClustering):
         if init == "random" and not in_haste:
             return
         Z = self._embed(X)
-        labels, _ = find_clusters(
-            Z.cpu().numpy(),
-            self.n_clusters,
-            "kmeans" if in_haste else init,
-            n_init=1 if in_haste else self.n_init,
-            random_state=random_state,
-        )
+        if init == "viewgraph" and not in_haste:
+            labels = find_view_clusters(self, X, random_state)
+        else:
+            labels, _ = find_clusters(
+                Z.cpu().numpy(),
+                self.n_clusters,
+                "kmeans" if in_haste else init,
+                n_init=1 if in_haste else self.n_init,
+                random_state=random_state,
+            )
         labels = torch.from_numpy(labels).to(Z.device, torch.long)
         head = self.network_.head
         steps = endless_batches(

@@ -60,10 +60,10 @@ _PAPER_UPDATE_INTERVALS = {
 class DECDAClustering(BaseEmbeddedClustering):
     """Deep embedded clustering with data augmentation (DEC-DA) [1]_.
 
-    An autoencoder learns to restore augmented samples; an ensemble of clusterings, or
-    k-means, finds centres in its embedding; then embedding and centres are finetuned
-    so that augmented samples come closer to targets, which are computed from the clean
-    ones and refreshed now and then.
+    An autoencoder learns to restore augmented samples; first clusters are found in its
+    embedding, or otherwise; then embedding and cluster centres are finetuned so that
+    augmented samples come closer to targets, which are computed from the clean ones
+    and refreshed now and then.
 
     Parameters
     ----------
@@ -100,17 +100,22 @@ class DECDAClustering(BaseEmbeddedClustering):
     augment_pretrain, augment_finetune : bool, default=True
         Whether to augment in pretraining and in finetuning.
 
-    init : {"kmeans", "ensemble"} or array-like of shape \
-            (n_clusters, latent_dim), default="ensemble"
-        First centres in the embedding: the means of what :class:`EnsembleClustering`
-        finds there, or those of k-means, which takes a fraction of the time.
+    init : {"viewgraph", "ensemble", "kmeans"} or array-like, default="viewgraph"
+        Where finetuning starts: from the clusters of :class:`ViewGraphClustering`;
+        from those of :class:`EnsembleClustering`, or of k-means as in the paper, in
+        the embedding of the pretrained autoencoder; from centres in that embedding,
+        of shape (n_clusters, latent_dim); or from given clusters, integers from 0 of
+        shape (n_samples,). Clusters that are found elsewhere than in the embedding
+        are taught first: for two thirds of finetuning, 800 steps at most, they are
+        the targets of the ``"dec"`` objective, at four times the learning rate.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
 
     pretrain_epochs : int or "auto", default="auto"
         Passes over the data in pretraining. ``"auto"`` makes them 1.5 steps for
-        every sample, or 3,000 steps if that is fewer.
+        every sample, or 3,000 steps if that is fewer; 400 where clusters are found
+        elsewhere than in the embedding.
 
     pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
         Optimisers of pretraining and finetuning; ``"sgd"`` has a momentum of 0.9.
@@ -119,14 +124,15 @@ class DECDAClustering(BaseEmbeddedClustering):
         Their learning rates, positive.
 
     pretrain_schedule, schedule : {"constant", "one-cycle"}, \
-            default="one-cycle" and "constant"
+            default="one-cycle"
         How the learning rate changes: not at all, or up to the one given and down
         to nearly zero.
 
     max_iter : int or "auto", default="auto"
-        Largest number of finetuning steps; with 0 the result is that of k-means on
-        the autoencoder's embedding. ``"auto"`` is as many as in pretraining's
-        ``"auto"``.
+        Largest number of finetuning steps; with 0 samples belong to the closest of
+        the first centres. ``"auto"`` makes it 1.5 steps for every sample, or 3,000
+        steps if that is fewer; 1,200 where clusters are found elsewhere than in the
+        embedding.
 
     update_interval : int or "auto", default="auto"
         Number of steps after which targets are refreshed; ``"auto"`` is half a pass
@@ -176,15 +182,18 @@ class DECDAClustering(BaseEmbeddedClustering):
         Maps a batch to assignments; with ``encoder``, ``decoder`` and ``centers``.
 
     n_iter_ : int
-        Number of finetuning steps taken, the last ones before Ctrl-C included.
+        Number of finetuning steps taken, those that teach first clusters and the
+        last ones before Ctrl-C included.
 
     stop_reason_ : {"converged", "max_iter", "interrupted"}
         Why training ended.
 
     history_ : dict of list
-        One entry for each epoch of pretraining, interval of finetuning and a last
-        one for the decoder, which then catches up with the finetuned embedding
-        (unless it was finetuned as well): ``"phase"``, ``"loss"`` and its terms,
+        One entry for each epoch of pretraining, those of
+        :class:`ViewGraphClustering` if it finds the first clusters, one for each
+        interval of teaching these and of finetuning, and a last one for the decoder,
+        which then catches up with the finetuned embedding (unless it was finetuned as
+        well): ``"phase"``, ``"loss"`` and its terms,
         ``"seconds"``, ``"label_change"``, the share of labels that changed since
         the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them then. NaN where something does not apply.
@@ -265,7 +274,7 @@ class DECDAClustering(BaseEmbeddedClustering):
         augment="auto",
         augment_pretrain=True,
         augment_finetune=True,
-        init="ensemble",
+        init="viewgraph",
         n_init=20,
         pretrain_epochs="auto",
         pretrain_optimizer="adam",
@@ -273,7 +282,7 @@ class DECDAClustering(BaseEmbeddedClustering):
         pretrain_schedule="one-cycle",
         optimizer="adam",
         learning_rate=1e-3,
-        schedule="constant",
+        schedule="one-cycle",
         max_iter="auto",
         update_interval="auto",
         tol=1e-3,
@@ -390,9 +399,12 @@ class DECDAClustering(BaseEmbeddedClustering):
     def _keeps_decoding(self):
         return self.objective == "idec"
 
+    def _finetuning_augmentation(self, X):
+        return self._augmentation(X, self.augment_finetune)
+
     def _finetuning_loss(self, X, Q, labels):
         """Loss of a batch of rows, given the assignments of all clean samples."""
-        augment = self._augmentation(X, self.augment_finetune)
+        augment = self._finetuning_augmentation(X)
 
         def augmented(rows):
             return augment(X[rows])

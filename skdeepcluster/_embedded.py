@@ -7,6 +7,7 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 import torch.nn.functional as F
+from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -36,6 +37,7 @@ from skdeepcluster._training import (
     train,
     train_epochs,
 )
+from skdeepcluster._viewgraph import ViewGraphClustering
 from skdeepcluster.networks import ClusteringAutoencoder
 
 # Steps in which the decoder catches up with an encoder that moved without it, at
@@ -45,6 +47,15 @@ _DECODER_STEPS = 300
 # Steps between two refreshes of the targets, at least, where users leave that to us:
 # after fewer, labels that stay are no sign that training is done.
 _SHORTEST_INTERVAL = 10
+
+# Finetuning that starts from given clusters first makes the network obey them: for so
+# many steps, but no more than this share of all, at so many times the learning rate,
+# the last of them on samples as they are, of which augmented ones leave it unsure.
+_TEACHING_STEPS, _TEACHING_SHARE, _TEACHING_PACE = 800, 2 / 3, 4.0
+_SETTLING_SHARE = 1 / 4
+
+# Most steps of pretraining and finetuning where first clusters are found elsewhere.
+_MOST_WHEN_KNOWN = {"pretraining": 400, "finetuning": 1200}
 
 _AUTO = StrOptions({"auto"})
 _OPTIMIZER = StrOptions({"adam", "sgd"})
@@ -114,12 +125,20 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _plan_pretraining(self, n_samples):
         """Number of epochs, and of steps in each of them."""
+        limits = {}
+        if self._knows_clusters():
+            limits["most_steps"] = _MOST_WHEN_KNOWN["pretraining"]
         return count_epochs(
             self.pretrain_epochs,
             n_samples,
             self.batch_size,
             drop_last=self._drops_last_batch(),
+            **limits,
         )
+
+    def _knows_clusters(self):
+        """Whether first clusters are found otherwise than in the embedding."""
+        return False
 
     def _drops_last_batch(self):
         """Whether pretraining leaves out an incomplete last batch."""
@@ -175,7 +194,7 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
 
     _parameter_constraints: dict = {
         **BaseAutoencoderClustering._parameter_constraints,
-        "init": [StrOptions({"kmeans", "ensemble"}), "array-like"],
+        "init": [StrOptions({"kmeans", "ensemble", "viewgraph"}), "array-like"],
         "optimizer": [_OPTIMIZER],
         "learning_rate": [_POSITIVE],
         "schedule": [_SCHEDULE],
@@ -191,8 +210,8 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         init = self._check_init(X, autoencoder)
         with keeping_on_interrupt(self._interrupt):
             self._pretrain(X, autoencoder)
-        centers = finish(
-            lambda: self._find_centers(X, autoencoder, init, random_state),
+        labels, centers = finish(
+            lambda: self._find_start(X, autoencoder, init, random_state),
             self._interrupt,
         )
         self.network_ = ClusteringAutoencoder(
@@ -200,14 +219,22 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         )
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
+                if labels is not None:
+                    self._teach(X, labels)
                 self._finetune(X)
                 self._refit_decoder(X)
+
+    def _knows_clusters(self):
+        is_named = isinstance(self.init, str)
+        return self.init == "viewgraph" if is_named else np.ndim(self.init) == 1
 
     def _plan_finetuning(self, n_samples):
         """Number of steps in all, and between two refreshes of the targets."""
         max_iter, update_interval = self.max_iter, self.update_interval
         if max_iter == "auto":
             max_iter = auto_steps(n_samples)
+            if self._knows_clusters():
+                max_iter = min(max_iter, _MOST_WHEN_KNOWN["finetuning"])
         if update_interval == "auto":  # the papers' are half a pass to three quarters
             half_a_pass = ceil(n_samples / (2 * self.batch_size))
             update_interval = max(half_a_pass, _SHORTEST_INTERVAL)
@@ -217,13 +244,16 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         """Check the parameter ``init`` before any time goes into training."""
         if isinstance(self.init, str):
             return self.init
+        if np.ndim(self.init) == 1:
+            return check_clusters(self.init, len(X), self.n_clusters)
         centers = check_array(self.init, dtype=np.float64, input_name="init")
         first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
         expected = (self.n_clusters, apply(autoencoder.encoder, first).shape[1])
         if centers.shape != expected:
             raise ValueError(
                 f"Got init of shape {centers.shape}; expected {expected}, one centre "
-                "of the embedding for each cluster."
+                f"of the embedding for each cluster, or ({len(X)},), the cluster of "
+                "each sample."
             )
         if np.abs(centers).max() > np.sqrt(np.finfo(np.float32).max):
             raise ValueError(
@@ -232,19 +262,69 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
             )
         return centers
 
-    def _find_centers(self, X, autoencoder, init, random_state):
-        """First centres of the clusters, as a tensor on the device of X."""
-        if isinstance(init, str):
-            in_haste = self.stop_reason_ == "interrupted"
-            init = find_centers(
+    def _find_start(self, X, autoencoder, init, random_state):
+        """First clusters, None if nobody knows them, and centres, on the device."""
+        labels = None
+        in_haste = self.stop_reason_ == "interrupted"
+        if self._knows_clusters() and not in_haste:
+            labels = init
+            if isinstance(init, str):
+                labels = find_view_clusters(self, X, random_state)
+            Z = apply(autoencoder.encoder, X).cpu().numpy()
+            centers = cluster_means(Z, labels, self.n_clusters, random_state)
+            labels = torch.from_numpy(labels).to(X.device)
+        elif isinstance(init, str) or self._knows_clusters():
+            centers = find_centers(
                 apply(autoencoder.encoder, X).cpu().numpy(),
                 self.n_clusters,
                 "kmeans" if in_haste else init,
                 n_init=1 if in_haste else self.n_init,
                 random_state=random_state,
             )
-        centers = np.array(init, dtype=np.float32, order="C")
-        return torch.from_numpy(centers).to(X.device)
+        else:
+            centers = init
+        centers = np.array(centers, dtype=np.float32, order="C")
+        return labels, torch.from_numpy(centers).to(X.device)
+
+    def _teach(self, X, labels):
+        """Make the network assign samples to given clusters (equation 5 of DEC)."""
+        max_iter, update_interval = self._plan_finetuning(len(X))
+        n_steps = min(_TEACHING_STEPS, int(_TEACHING_SHARE * max_iter))
+        n_augmented = n_steps - int(_SETTLING_SHARE * n_steps)
+        network, augment = self.network_, self._finetuning_augmentation(X)
+        optimizer = make_optimizer(
+            self.optimizer,
+            [network.centers, *network.encoder.parameters()],
+            _TEACHING_PACE * self.learning_rate,
+        )
+        scheduler = make_scheduler("one-cycle", optimizer, n_steps)
+        stream = endless_batches(
+            len(X), self.batch_size, shuffle=self.shuffle, device=X.device
+        )
+        P = F.one_hot(labels, self.n_clusters).float()
+
+        def loss(rows):
+            is_augmented = self.n_iter_ < n_augmented
+            x = augment(X[rows]) if is_augmented else X[rows]
+            return {"loss": losses.kl_divergence(P[rows], network(x))}
+
+        with progress_bar(n_steps, "teach", self.verbose, "step") as bar:
+            for start in range(0, n_steps, update_interval):
+                n_here = min(update_interval, n_steps - start)
+                terms = train(
+                    loss,
+                    self._counted(islice(stream, n_here)),
+                    module=network,
+                    optimizer=optimizer,
+                    scheduler=scheduler,
+                    autocast=autocast(self.precision, X.device),
+                )
+                record(self.history_, phase="teach", **terms)
+                bar.set_postfix(loss=terms["loss"], refresh=False)
+                bar.update(n_here)
+
+    def _finetuning_augmentation(self, X):
+        return self._augmentation(X)
 
     def _finetune(self, X):
         """Alternate targets, from clean samples, with steps towards them."""
@@ -252,12 +332,13 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         optimizer = make_optimizer(
             self.optimizer, self._finetuned_parameters(), self.learning_rate
         )
-        scheduler = make_scheduler(self.schedule, optimizer, max_iter)
+        scheduler = make_scheduler(self.schedule, optimizer, max_iter - self.n_iter_)
         stream = endless_batches(
             len(X), self.batch_size, shuffle=self.shuffle, device=X.device
         )
         labels = None
-        with progress_bar(max_iter, "finetune", self.verbose, "step") as bar:
+        n_left = max_iter - self.n_iter_
+        with progress_bar(n_left, "finetune", self.verbose, "step") as bar:
             while self.n_iter_ < max_iter:
                 Q = self._assign(X)
                 labels, previous = Q.argmax(dim=1), labels
@@ -335,7 +416,66 @@ def find_clusters(Z, n_clusters, init, *, n_init, random_state):
         return kmeans.labels_, kmeans.cluster_centers_
     ensemble = EnsembleClustering(n_clusters, random_state=random_state)
     # the final cut may leave a cluster empty only where rows coincide
-    found, labels = np.unique(ensemble.fit_predict(Z), return_inverse=True)
-    centers = np.stack([Z[labels == i].mean(axis=0) for i in range(len(found))])
-    spare = Z[random_state.choice(len(Z), n_clusters - len(found), replace=False)]
-    return labels, np.concatenate([centers, spare])
+    labels = np.unique(ensemble.fit_predict(Z), return_inverse=True)[1]
+    return labels, cluster_means(Z, labels, n_clusters, random_state)
+
+
+def cluster_means(Z, labels, n_clusters, random_state):
+    """Mean of each cluster's rows of Z; a row drawn at random where it has none."""
+    spare = Z[random_state.choice(len(Z), n_clusters, replace=False)]
+    sizes = np.bincount(labels, minlength=n_clusters)
+    members = sparse.csr_array(
+        (np.ones(len(Z)), (labels, np.arange(len(Z)))), shape=(n_clusters, len(Z))
+    )
+    means = (members @ Z) / np.maximum(sizes, 1)[:, None]
+    return np.where(sizes[:, None] > 0, means, spare)
+
+
+def check_clusters(labels, n_samples, n_clusters):
+    """Check the clusters that a user gives to start from."""
+    labels = np.asarray(labels)
+    if (
+        labels.shape != (n_samples,)
+        or labels.dtype.kind not in "iu"
+        or not np.isin(labels, np.arange(n_clusters)).all()
+    ):
+        raise ValueError(
+            f"Got init of shape {labels.shape} and type {labels.dtype}; expected an "
+            f"integer from 0 to n_clusters - 1={n_clusters - 1} for each of the "
+            f"{n_samples} samples, or centres of the embedding."
+        )
+    return labels.astype(np.int64)
+
+
+def find_view_clusters(estimator, X, random_state):
+    """Clusters that ViewGraphClustering finds, as a part of another estimator's fit.
+
+    Parameters
+    ----------
+    estimator : estimator
+        Its history takes up what happens, and it stops where this is interrupted.
+
+    X : Samples
+        What its ``fit`` is about.
+
+    random_state : RandomState
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+    """
+    model = ViewGraphClustering(
+        estimator.n_clusters,
+        device=estimator.device,
+        precision=estimator.precision,
+        verbose=estimator.verbose,
+    )
+    model.n_iter_, model.history_, model.stop_reason_ = (
+        0,
+        estimator.history_,
+        "max_iter",
+    )
+    model._fit_network(X, random_state)
+    if model.stop_reason_ == "interrupted":
+        estimator._interrupt()
+    return model._assign(X).argmax(dim=1).cpu().numpy()

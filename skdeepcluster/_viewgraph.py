@@ -2,6 +2,7 @@
 
 import copy
 from functools import partial
+from inspect import signature
 from itertools import islice
 from math import ceil
 from numbers import Integral, Real
@@ -14,11 +15,16 @@ from sklearn.metrics.cluster import contingency_matrix
 from sklearn.utils._param_validation import Interval, StrOptions
 from torch import nn
 
-from skdeepcluster._base import BaseDeepClustering, resolve_augmentation
+from skdeepcluster._base import (
+    AUGMENTATIONS,
+    BaseDeepClustering,
+    resolve_augmentation,
+)
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._training import (
     apply,
+    auto_steps,
     endless_batches,
     finish,
     keeping_on_interrupt,
@@ -49,17 +55,16 @@ _VIEW_LOSSES = {
 }
 _ENCODERS = {"conv": ConvolutionalEncoder, "mlp": DenseEncoder}
 
-# Of "auto": what random_view does to images of so many pixels or more along a side, and
-# steps of learning from views, which more samples need, though not in proportion.
+# Of "auto": pixels along a side from which on images are moved and bent as much as
+# random_view does by default, and what is less below, in proportion; steps of learning
+# from views, which more samples need, though not in proportion.
 _SIDE_OF_FULL_STRENGTH = 16
 _STRENGTHS = {
-    "shift": 0.1,
-    "rotation": 15.0,
-    "scale": 0.2,
-    "shear": 0.3,
-    "elastic": 0.05,
+    name: signature(random_view).parameters[name].default
+    for name in ("shift", "rotation", "scale", "shear", "elastic")
 }
 _VIEW_STEPS, _MORE_VIEW_STEPS, _MANY_SAMPLES = 750, 1000, 20_000
+_ROUND_STEPS = 300
 
 # What the last phase has of a round's steps and of the learning rate. It makes the
 # network obey the last partition, where augmented samples would make it unsure.
@@ -103,8 +108,9 @@ class ViewGraphClustering(BaseDeepClustering):
     Parameters
     ----------
     n_clusters : int or "auto", default=8
-        Number of clusters. ``"auto"`` finds the number that random halves of the data
-        agree about, see :func:`~skdeepcluster.topology.estimate_n_clusters`.
+        Number of clusters. ``"auto"`` finds the number, up to 30, that random halves of
+        the data agree about, or 1 if they agree hardly more than halves of data without
+        clusters, see :func:`~skdeepcluster.topology.estimate_n_clusters`.
 
     view_loss : {"vicreg", "infonce"}, default="vicreg"
         What two views of a batch shall minimise:
@@ -129,14 +135,15 @@ class ViewGraphClustering(BaseDeepClustering):
         How a view is made, which decides what the clusters are about: they cannot
         depend on what views change at random. ``"auto"`` is ``"views"`` for grey
         images: :func:`~skdeepcluster.augment.random_view` with its defaults, which
-        suit digits and clothes, and milder ones below 16 pixels; ``"views-photo"`` for
-        colour images, with flips and other colours as well; and ``"corruption"`` for
-        vectors, :func:`~skdeepcluster.augment.corrupted`. A callable maps a batch of
-        tensors to one of the same shape.
+        suit digits and clothes; ``"views-photo"`` for colour images, with flips and
+        other colours as well; both move and bend images below 16 pixels less, in
+        proportion. It is ``"corruption"`` for vectors,
+        :func:`~skdeepcluster.augment.corrupted`. A callable maps a batch of tensors to
+        one of the same shape.
 
     view_steps : int or "auto", default="auto"
-        Gradient steps of learning from views. ``"auto"`` is 750 for up to
-        20,000 samples and 1,000 for more.
+        Gradient steps of learning from views. ``"auto"`` is 1,000 for more than
+        20,000 samples; for fewer it is 750, or 1.5 for every sample if that is less.
 
     learning_rate : float, default=3e-3
         Highest learning rate of AdamW, positive. It climbs to it in the first
@@ -159,9 +166,9 @@ class ViewGraphClustering(BaseDeepClustering):
         Largest number of times to teach the network a partition. With 0 there is
         only the first partition, as the closest of its clusters' means.
 
-    round_steps : int, default=300
-        Gradient steps of each round. A third as many follow in the end, of samples
-        as they are.
+    round_steps : int or "auto", default="auto"
+        Gradient steps of each round. ``"auto"`` is 300, or 1.5 for every sample if
+        that is less. A third as many follow in the end, of samples as they are.
 
     label_smoothing : float, default=0.1
         How much of a target is spread over all clusters, from 0 to less than 1.
@@ -199,7 +206,8 @@ class ViewGraphClustering(BaseDeepClustering):
 
     agreement_ : float or None
         With ``n_clusters="auto"``, the mean adjusted Rand index of the clusters of
-        random halves at ``n_clusters_``: close to 1 if the number is certain.
+        random halves at ``n_clusters_``: close to 1 if the number is certain, and 1
+        also where no clusters are found.
 
     cluster_centers_ : ndarray of shape (n_clusters, latent_dim)
         What embedded samples are compared with; rows of unit length.
@@ -290,7 +298,7 @@ class ViewGraphClustering(BaseDeepClustering):
         "input_weight": [Interval(Real, 0, None, closed="left")],
         "partition": [StrOptions({"communities", "ensemble"})],
         "max_rounds": [_COUNT],
-        "round_steps": [_AT_LEAST_ONE],
+        "round_steps": [_AT_LEAST_ONE, _AUTO],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
         "tol": [Interval(Real, 0, 1, closed="both")],
         # a variance needs two
@@ -314,7 +322,7 @@ class ViewGraphClustering(BaseDeepClustering):
         input_weight=1.0,
         partition="communities",
         max_rounds=4,
-        round_steps=300,
+        round_steps="auto",
         label_smoothing=0.1,
         tol=2e-3,
         batch_size=256,
@@ -386,9 +394,10 @@ class ViewGraphClustering(BaseDeepClustering):
     def _plan_view_steps(self, n_samples):
         if n_samples < 2:  # there is nothing that it could differ from
             return 0
-        if self.view_steps == "auto":
-            return _VIEW_STEPS if n_samples <= _MANY_SAMPLES else _MORE_VIEW_STEPS
-        return self.view_steps
+        if self.view_steps != "auto":
+            return self.view_steps
+        is_large = n_samples > _MANY_SAMPLES
+        return auto_steps(n_samples, _MORE_VIEW_STEPS if is_large else _VIEW_STEPS)
 
     def _learn_views(self, X, encoder):
         """Let two views of a sample be embedded alike, and all samples not."""
@@ -528,12 +537,15 @@ class ViewGraphClustering(BaseDeepClustering):
                 )
             }
 
+        round_steps = self.round_steps
+        if round_steps == "auto":
+            round_steps = auto_steps(len(X), _ROUND_STEPS)
         sizes = np.bincount(labels, minlength=self.n_clusters_) / len(labels)
         self._train(
             X,
             network,
             loss,
-            ceil(share * self.round_steps),
+            ceil(share * round_steps),
             phase,
             learning_rate=share * self.learning_rate,
             largest_cluster=sizes.max(),
@@ -555,12 +567,9 @@ class ViewGraphClustering(BaseDeepClustering):
 def _auto_view(input_shape):
     """View of images, milder where they are so small that every pixel matters."""
     n_channels, *size = input_shape
-    if n_channels > 2:
-        return "views-photo"
+    view = AUGMENTATIONS["views-photo" if n_channels > 2 else "views"]
     strength = min(1.0, max(size) / _SIDE_OF_FULL_STRENGTH)
-    return partial(
-        random_view, **{name: strength * most for name, most in _STRENGTHS.items()}
-    )
+    return partial(view, **{name: strength * most for name, most in _STRENGTHS.items()})
 
 
 def _check_encoder(encoder, input_shape):

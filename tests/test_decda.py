@@ -4,9 +4,19 @@ import numpy as np
 import pytest
 import torch
 from numpy.testing import assert_array_equal
+from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.metrics import adjusted_rand_score
 
-from skdeepcluster import DECDAClustering, EnsembleClustering, _embedded, losses
+from skdeepcluster import (
+    CDCClustering,
+    DACAEClustering,
+    DECDAClustering,
+    EnsembleClustering,
+    ViewGraphClustering,
+    _embedded,
+    losses,
+)
 from skdeepcluster._training import apply
 from skdeepcluster.datasets import load_digits
 from skdeepcluster.metrics import clustering_accuracy_score
@@ -181,10 +191,21 @@ def test_auto_budgets_grow_with_the_data(digits, n_samples, n_steps):
 
 
 def test_auto_budgets_are_bounded():
-    auto = DECDAClustering()
+    auto = DECDAClustering(init="ensemble")
     assert auto._plan_pretraining(1_000_000) == (1, 3906)
     assert auto._plan_finetuning(70_000) == (3000, 137)
     assert auto._plan_finetuning(300) == (450, 10)
+
+
+@pytest.mark.parametrize("init", ["viewgraph", np.zeros(10_000, dtype=int)])
+def test_clusters_that_are_known_take_fewer_steps(init):
+    model = DECDAClustering(init=init)
+    assert model._plan_pretraining(10_000) == (11, 39)
+    assert model._plan_finetuning(10_000) == (1200, 20)
+    assert model._plan_finetuning(300) == (450, 10)
+    model.set_params(pretrain_epochs=30, max_iter=5000)
+    assert model._plan_pretraining(10_000) == (30, 39)
+    assert model._plan_finetuning(10_000) == (5000, 20)
 
 
 def test_fewer_distinct_embeddings_than_clusters_are_no_obstacle():
@@ -271,6 +292,123 @@ def test_pretraining_shuffles(digits):
     assert not torch.equal(first, second)
 
 
+# --- clusters to start from ---------------------------------------------------------
+
+
+@pytest.fixture
+def clusters(digits):
+    """Four clusters of the pixels."""
+    return KMeans(4, n_init=1, random_state=0).fit_predict(digits.reshape(300, -1))
+
+
+@pytest.mark.parametrize("objective", ["dec", "idec", "dcn"])
+def test_given_clusters_are_taught(digits, clusters, objective):
+    start = make(init=clusters, objective=objective, max_iter=0).fit(digits)
+    # DCN's centres stay where they are, however unlike the samples to begin with
+    taught = make(init=clusters, objective=objective, max_iter=450, augment=None)
+    taught.set_params(learning_rate=2e-3, update_interval=50).fit(digits)
+    assert "teach" not in start.history_["phase"]
+    assert "teach" in taught.history_["phase"]
+    agreement = [adjusted_rand_score(clusters, m.labels_) for m in (start, taught)]
+    assert agreement[1] > max(0.85, agreement[0])
+    # a cluster keeps its number
+    assert np.mean(taught.labels_ == clusters) > 0.95
+
+
+def test_teaching_has_two_thirds_of_the_steps_and_ends_with_samples_as_they_are(
+    digits, clusters, spied
+):
+    spy = Spy()
+    model = make(init=clusters, augment=spy, max_iter=13, learning_rate=1e-3)
+    model.fit(digits)
+    # 8 of 13 to teach, of these 6 augmented; pretraining takes 8
+    assert len(spy.batches) == 8 + 6 + 5
+    assert model.n_iter_ == 13
+    assert model.history_["phase"] == [
+        *["pretrain"] * 2,
+        *["teach"] * 4,  # of 2 steps
+        *["finetune"] * 3,
+        "decoder",
+    ]
+    rates = [args[2] for args, _ in spied["make_optimizer"]]
+    assert rates[1:3] == [4e-3, 1e-3]
+    schedules = [(args[0], args[2]) for args, _ in spied["make_scheduler"]]
+    assert schedules[1:3] == [("one-cycle", 8), ("one-cycle", 5)]
+
+
+@pytest.fixture
+def quick_viewgraph(monkeypatch):
+    """As a start, ViewGraphClustering takes few steps; a list of those it found."""
+    quick = {"view_steps": 20, "max_rounds": 1, "round_steps": 20}
+    found = []
+
+    class Quick(ViewGraphClustering):
+        def __init__(self, n_clusters=8, **settings):
+            super().__init__(n_clusters, **{**quick, **settings})
+
+        def _assign(self, X):
+            found.append(super()._assign(X))
+            return found[-1]
+
+    monkeypatch.setattr(_embedded, "ViewGraphClustering", Quick)
+    return found
+
+
+@pytest.mark.parametrize("estimator", [DECDAClustering, CDCClustering, DACAEClustering])
+def test_a_start_from_views_and_graph(digits, quick_viewgraph, estimator):
+    model = estimator(
+        4, init="viewgraph", pretrain_epochs=3, batch_size=64, random_state=0
+    )
+    if estimator is DACAEClustering:
+        model.set_params(threshold_step=0.9, learning_rate=1e-6, augment=None)
+    model.fit(digits)
+    (Q,) = quick_viewgraph
+    assert adjusted_rand_score(Q.argmax(dim=1), model.labels_) > 0.8
+    assert {"views", "round", "settle"} < set(model.history_["phase"])
+    assert_array_equal(model.predict(digits), model.labels_)
+
+
+def test_ctrl_c_while_views_and_graph_are_at_work(digits, quick_viewgraph, monkeypatch):
+    monkeypatch.setattr(
+        ViewGraphClustering, "_learn_views", interrupting(lambda *args: None)
+    )
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = make(init="viewgraph").fit(digits)
+    assert model.stop_reason_ == "interrupted"
+    assert len(quick_viewgraph) == 1
+    assert "teach" not in model.history_["phase"]
+    assert_array_equal(model.predict(digits), model.labels_)
+
+
+def test_after_ctrl_c_given_clusters_are_not_looked_at(digits, clusters):
+    calls = iter(range(100))
+
+    def augment(batch):
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return batch
+
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = make(init=clusters, augment=augment).fit(digits)
+    assert_array_equal(model.predict(digits), model.labels_)
+
+
+def test_given_clusters_may_be_empty(digits, clusters):
+    model = make(init=np.where(clusters == 3, 0, clusters)).fit(digits)
+    assert np.isfinite(model.cluster_centers_).all()
+    assert len(np.unique(model.cluster_centers_, axis=0)) == 4
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros(299, dtype=int), np.zeros(300), np.full(300, 4), np.full(300, -1)],
+    ids=["too few", "not integers", "too large", "negative"],
+)
+def test_clusters_that_cannot_be_are_refused(digits, wrong):
+    with pytest.raises(ValueError, match=r"integer from 0 to .*=3 .* 300 samples"):
+        make(init=wrong).fit(digits)
+
+
 # --- Ctrl-C ------------------------------------------------------------------------
 
 
@@ -288,7 +426,7 @@ def interrupting(function):
 
 
 @pytest.mark.parametrize(
-    "method", ["_find_centers", "_refit_decoder", "_assign", "_store_results"]
+    "method", ["_find_start", "_refit_decoder", "_assign", "_store_results"]
 )
 def test_ctrl_c_between_the_phases(digits, monkeypatch, method):
     model = make()

@@ -16,6 +16,9 @@ from skdeepcluster.topology import (
     partition_graph,
     shared_neighbor_graph,
 )
+from skdeepcluster.topology._communities import merge_step_by_step
+from skdeepcluster.topology._counting import _choose, _draw_one_cluster
+from skdeepcluster.topology._graphs import closest_among
 
 
 def naive_nearest(Z, n_neighbors):
@@ -34,6 +37,32 @@ def naive_shared(neighbors):
             if i != j and (j in neighbors[i] or i in neighbors[j]):
                 W[i, j] = len(sets[i] & sets[j]) / len(sets[i] | sets[j])
     return W
+
+
+def naive_merging(W, labels):
+    """Labels at every number of clusters, with all ratios anew for each merger."""
+    clusters = np.unique(labels, return_inverse=True)[1]
+    found = {}
+    for n_left in range(clusters.max() + 1, 0, -1):
+        found[n_left] = clusters
+        members = np.eye(n_left)[clusters]
+        cut, sizes = members.T @ W @ members, members.sum(axis=0)
+        best, pair = 0.0, np.argsort(sizes, kind="stable")[:2]
+        for i in range(n_left):
+            for j in range(i + 1, n_left):
+                ratio = cut[i, j] / ((cut[i].sum() * cut[j].sum()) or 1)
+                if ratio > best:
+                    best, pair = ratio, (i, j)
+        clusters = np.where(clusters == max(pair), min(pair), clusters)
+        clusters = np.unique(clusters, return_inverse=True)[1]
+    return found
+
+
+def random_graph(n_rows, density, weights, rng):
+    """Links between so many of all pairs, of one of the weights."""
+    links = np.triu(rng.random((n_rows, n_rows)) < density, 1)
+    W = links * rng.choice(weights, links.shape)
+    return W + W.T
 
 
 def groups_of_directions(n_groups, n_rows, spread=0.05, seed=0):
@@ -164,6 +193,23 @@ def test_merging_what_nothing_links():
     np.testing.assert_array_equal(labels, [0, 0, 0, 1, 1, 1])
 
 
+# With whole numbers many ratios are the same; with these shares hardly any are, and
+# sums of them are exact. Sparse graphs fall apart.
+@pytest.mark.parametrize("weights", [[1.0], [1.0, 2.0], np.arange(1, 1024) / 1024])
+@pytest.mark.parametrize("density", [0.0, 0.03, 0.1, 0.5, 1.0])
+def test_merging_is_that_of_all_ratios_anew(density, weights):
+    rng = np.random.default_rng(0)
+    for n_rows in (1, 2, 9, 30):
+        W = random_graph(n_rows, density, weights, rng)
+        for labels in (np.arange(n_rows), rng.integers(0, 7, n_rows)):
+            expected = naive_merging(W, labels)
+            for numbers in (range(1, 40), [3], [8, 2, 2]):
+                found = merge_step_by_step(sparse.csr_array(W), labels, numbers)
+                assert set(found) == set(numbers) & set(expected)
+                for number, clusters in found.items():
+                    np.testing.assert_array_equal(clusters, expected[number])
+
+
 @pytest.mark.parametrize("n_rows", [3, 12, 100])
 def test_partition_finds_separate_groups(n_rows):
     Z, y = groups_of_directions(12, n_rows)
@@ -210,6 +256,97 @@ def test_noise_is_one_cluster():
     found, agreement = estimate_n_clusters(X, random_state=0)
     assert found == 1
     assert agreement[1:].max() < 0.5
+
+
+CLOUDS = [
+    "normal, 2 dimensions",
+    "normal, 5 dimensions",
+    "normal, 20 dimensions",
+    "normal, far from the origin",
+    "normal, of different widths",
+    "square",
+    "square, far from the origin",
+    "sphere",
+]
+
+
+def off_centre(X, n_dims, distance, rng):
+    """Rows in a space of more dimensions, around a place away from the origin."""
+    axes = np.linalg.qr(rng.normal(size=(n_dims, n_dims)))[0]
+    return X @ axes[: X.shape[1]] + distance * axes[-1]
+
+
+def one_cloud(name, rng, n_rows=300):
+    """Rows of one kind or another, none of which has clusters."""
+    normal = rng.normal(size=(n_rows, 20))
+    uniform = rng.uniform(-1, 1, size=(n_rows, 2))
+    return {
+        "normal, 2 dimensions": normal[:, :2],
+        "normal, 5 dimensions": normal[:, :5],
+        "normal, 20 dimensions": normal,
+        "normal, far from the origin": off_centre(normal[:, :2], 10, 4, rng),
+        "normal, of different widths": normal[:, :6] * [3, 2, 1, 1, 1, 1],
+        "square": off_centre(uniform, 10, 0, rng),
+        "square, far from the origin": off_centre(uniform, 10, 2, rng),
+        "sphere": normal[:, :3] / np.linalg.norm(normal[:, :3], axis=1)[:, None],
+    }[name]
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", CLOUDS)
+def test_one_cloud_is_one_cluster(name, seed):
+    Z = one_cloud(name, np.random.default_rng(seed))
+    assert estimate_n_clusters(Z, random_state=seed)[0] == 1
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize(
+    "sizes", [[150, 150], [300, 30], [200, 100, 40], [60] * 5, [40] * 12]
+)
+def test_clusters_around_one_place_are_counted(sizes, seed):
+    X, _ = make_blobs(sizes, 8, cluster_std=1.5, random_state=seed)
+    assert estimate_n_clusters(scale(X), random_state=seed)[0] == len(sizes)
+
+
+def test_two_opposite_clusters_are_counted():
+    rng = np.random.default_rng(0)
+    signs = np.repeat([1, -1], 150)[:, None]
+    Z = signs * np.eye(6)[0] + rng.normal(size=(300, 6)) * 0.1
+    assert estimate_n_clusters(Z, random_state=0)[0] == 2
+
+
+def test_digits_are_counted():
+    found, agreement = estimate_n_clusters(load_digits().data[:900], random_state=0)
+    # ones and nines have two styles
+    assert 10 <= found <= 13
+    assert agreement[found - 1] > 0.75
+
+
+def test_data_without_clusters_have_the_same_mean_and_covariance():
+    rng = np.random.default_rng(0)
+    signs = np.repeat([1, -1], 3000)[:, None]
+    Z = signs * [3, 1, 0] + rng.normal(size=(6000, 3)) * [0.1, 0.5, 0.2] + 7
+    drawn = _draw_one_cluster(Z.astype(np.float32), np.random.RandomState(0))
+    assert drawn.shape == Z.shape
+    np.testing.assert_allclose(drawn.mean(axis=0), Z.mean(axis=0), atol=0.2)
+    np.testing.assert_allclose(np.cov(drawn.T), np.cov(Z.T), rtol=0.1, atol=0.1)
+    # normal, where Z has nothing in between
+    assert np.mean(np.abs(drawn[:, 0] - 7) < 1) > 0.2
+
+
+def test_choice_of_a_number():
+    agreement = np.array([1, 0.9, 0.88, 0.6, 0.5])
+    assert _choose(agreement, 0.1) == 3  # 0.88 + 0.075 log2(3) is more than 0.975
+    assert _choose(agreement, 0.81) == 2  # 0.88 makes up for 0.37 of what 0.81 lacks
+    assert _choose(agreement, 0.85) == 1
+    assert _choose(np.array([1, 0.49]), 0.0) == 1
+
+
+def test_closest_among_others():
+    rng = np.random.default_rng(0)
+    others, Z = rng.normal(size=(30, 3)), rng.normal(size=(20, 3)) * 5
+    cosines = Z @ (others / np.linalg.norm(others, axis=1, keepdims=True)).T
+    np.testing.assert_array_equal(closest_among(others, Z), cosines.argmax(axis=1))
 
 
 def test_wines_are_counted():

@@ -1,5 +1,8 @@
 """Tests of ViewGraphClustering: what it finds, and each of its parts."""
 
+from functools import partial
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,8 +13,9 @@ from sklearn.metrics import adjusted_rand_score
 from sklearn.preprocessing import scale
 from torch import nn
 
-from skdeepcluster import ViewGraphClustering, _viewgraph
+from skdeepcluster import EnsembleClustering, ViewGraphClustering, _base, _viewgraph
 from skdeepcluster._viewgraph import _renumber
+from skdeepcluster.augment import random_view
 from skdeepcluster.networks import ConvolutionalEncoder, CosineClassifier
 
 # Enough for data that is easy.
@@ -27,6 +31,21 @@ def blobs(n_samples, n_clusters, std=1.0, seed=0):
         n_samples, 8, centers=n_clusters, cluster_std=std, random_state=seed
     )
     return scale(X), y
+
+
+PHOTOMETRIC = {"flip": 0.5, "brightness": 0.2, "contrast": 0.3, "grayscale": 0.2}
+
+
+def record_taught(monkeypatch):
+    """List of the labels that the network is taught, in turn."""
+    taught, teach = [], ViewGraphClustering._teach
+
+    def remember(self, X, labels, *settings, **more):
+        taught.append(labels)
+        return teach(self, X, labels, *settings, **more)
+
+    monkeypatch.setattr(ViewGraphClustering, "_teach", remember)
+    return taught
 
 
 # --- what it finds -------------------------------------------------------------------
@@ -128,6 +147,57 @@ def test_partitions(partition, input_weight):
     assert adjusted_rand_score(y, model.fit_predict(X)) > 0.95
 
 
+def test_partition_decides(monkeypatch):
+    ensembles = []
+
+    class Ensemble(EnsembleClustering):
+        """Remembers what it was asked."""
+
+        def fit_predict(self, X):
+            ensembles.append((self.n_clusters, X.shape))
+            return np.arange(len(X)) % 3  # of no meaning, so that it is recognized
+
+    monkeypatch.setattr(_viewgraph, "EnsembleClustering", Ensemble)
+    received = record_taught(monkeypatch)
+    X, _ = blobs(90, 3)
+    model = clone(QUICK).set_params(n_clusters=3, tol=0.0)
+    model.fit(X)
+    assert not ensembles
+    assert all(
+        adjusted_rand_score(np.arange(90) % 3, taught) < 1 for taught in received
+    )
+    received.clear()
+    model.set_params(partition="ensemble").fit(X)
+    assert ensembles == [(3, (90, 64))] * 3  # the first one, and one in each round
+    for taught in received:
+        np.testing.assert_array_equal(taught, np.arange(90) % 3)
+
+
+def test_the_graph_of_inputs_counts_half_as_much_in_every_round(monkeypatch):
+    graphs, cut, link = [], [], _viewgraph.neighbor_graph
+
+    def remember(W, n_clusters):
+        cut.append(W.toarray())
+        return np.arange(W.shape[0]) % n_clusters
+
+    def remember_graph(Z, *settings):
+        graphs.append(link(Z, *settings).toarray())
+        return link(Z, *settings)
+
+    monkeypatch.setattr(_viewgraph, "partition_graph", remember)
+    monkeypatch.setattr(_viewgraph, "neighbor_graph", remember_graph)
+    X, _ = blobs(90, 4)
+    model = clone(QUICK).set_params(max_rounds=3, tol=0.0, input_weight=0.6)
+    model.fit(X)  # with a tol of 0 no round is left out
+    of_inputs, *of_embedded = graphs
+    assert len(cut) == len(of_embedded) == 4
+    for W, embedded, weight in zip(
+        cut, of_embedded, [0.6, 0.3, 0.15, 0.075], strict=True
+    ):
+        np.testing.assert_allclose(W, embedded + weight * of_inputs, atol=1e-6)
+    assert np.abs(of_inputs).sum() > 0
+
+
 def test_rounds_end_when_labels_settle():
     X, _ = blobs(300, 4)
     model = clone(BRIEF).set_params(n_clusters=4, max_rounds=9).fit(X)
@@ -166,6 +236,44 @@ def test_a_network_of_ones_own():
     model = clone(QUICK).set_params(network=lambda shape: nn.Linear(*shape, 7)).fit(X)
     assert model.transform(X).shape == (200, 7)
     assert model.network_.encoder[0].weight.shape == (7, 8)
+
+
+@pytest.mark.parametrize("shape", [(60, 6), (30, 8, 8)])
+def test_augmentation_is_used(shape):
+    X = np.random.default_rng(0).random(shape)
+    fits = [
+        clone(QUICK).set_params(augment=augment, view_steps=9).fit(X)
+        for augment in ("auto", None, None)
+    ]
+    auto, none, again = (model.transform(X) for model in fits)
+    np.testing.assert_array_equal(none, again)
+    assert np.abs(auto - none).max() > 0.01
+    # two views that are the same embed alike
+    assert fits[0].history_["loss"][0] > fits[1].history_["loss"][0]
+
+
+@pytest.mark.parametrize("n_channels", [1, 3])
+@pytest.mark.parametrize(("side", "strength"), [(8, 0.5), (16, 1.0), (40, 1.0)])
+def test_small_images_are_moved_less(monkeypatch, n_channels, side, strength):
+    received = {}
+
+    def view(images, **parameters):
+        received.update(parameters)
+        return random_view(images, **parameters)
+
+    for name, photometric in {"views": {}, "views-photo": PHOTOMETRIC}.items():
+        monkeypatch.setitem(_base.AUGMENTATIONS, name, partial(view, **photometric))
+    X = np.random.default_rng(0).random((20, side, side - 1, n_channels))
+    clone(QUICK).fit(X)
+    milder = {"shift": 0.1, "rotation": 15, "scale": 0.2, "shear": 0.3, "elastic": 0.05}
+    expected = {name: strength * most for name, most in milder.items()}
+    assert received == {**expected, **(PHOTOMETRIC if n_channels == 3 else {})}
+
+
+def test_colour_images_change_in_colour():
+    augment = clone(QUICK)._augmentation(SimpleNamespace(shape=(3, 8, 8)))
+    keywords = augment.args[0].keywords
+    assert {name: keywords[name] for name in PHOTOMETRIC} == PHOTOMETRIC
 
 
 @pytest.mark.parametrize(

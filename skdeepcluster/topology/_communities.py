@@ -106,8 +106,7 @@ def merge_step_by_step(W, labels, numbers):
     """
     names, labels = np.unique(labels, return_inverse=True)
     numbers = sorted({number for number in numbers if number <= len(names)})
-    cut = _links_between(W, labels, len(names))
-    sizes = np.bincount(labels).astype(float)
+    merging = _Merging(_links_between(W, labels, len(names)), np.bincount(labels))
     owner = np.arange(len(names))  # of each community
     found = {}
     for n_left in range(len(names), 0, -1):
@@ -115,11 +114,8 @@ def merge_step_by_step(W, labels, numbers):
             found[n_left] = np.unique(owner, return_inverse=True)[1][labels]
         if not numbers or n_left <= numbers[0]:
             break
-        kept, gone = _closest_pair(cut, sizes)
-        cut[kept] += cut[gone]
-        cut[:, kept] += cut[:, gone]
-        sizes[kept] += sizes[gone]
-        sizes[gone] = np.inf  # no more there
+        kept, gone = merging.closest_pair()
+        merging.merge(kept, gone)
         owner[owner == gone] = kept
     return found
 
@@ -132,18 +128,65 @@ def _links_between(W, labels, n_communities):
     return (members.T @ (W @ members)).toarray()
 
 
-def _closest_pair(cut, sizes):
-    """Two communities to merge next."""
-    is_there = np.flatnonzero(np.isfinite(sizes))
-    cut = cut[np.ix_(is_there, is_there)]
-    volumes = cut.sum(axis=1)
-    expected = volumes[:, None] * volumes
-    ratios = cut / np.where(expected > 0, expected, 1)
-    np.fill_diagonal(ratios, -1)
-    pair = np.unravel_index(ratios.argmax(), ratios.shape)
-    if ratios[pair] <= 0:  # nothing is linked any more: the two smallest
-        pair = np.argsort(sizes[is_there], kind="stable")[:2]
-    return sorted(is_there[list(pair)])
+class _Merging:
+    """Communities, of which the two closest become one, and so on.
+
+    Each has the ratio to the one closest to it at hand. A merger changes only ratios to
+    the two that it makes one, so that it takes time in proportion to the number of
+    communities, and as much again for each one that was closest to either of the two.
+    """
+
+    def __init__(self, cut, sizes):
+        self.cut = cut
+        self.sizes = sizes.astype(float)
+        self.volumes = cut.sum(axis=1)
+        self.ratios = self._compare(cut, self.volumes[:, None])
+        np.fill_diagonal(self.ratios, -1)
+        self.closest = self.ratios.argmax(axis=1)  # of equals the first
+        self.largest = self.ratios.max(axis=1)
+
+    def _compare(self, cut, volumes):
+        """Ratios of weights to what chance would put there."""
+        expected = volumes * self.volumes
+        return cut / np.where(expected > 0, expected, 1)
+
+    def closest_pair(self):
+        """Two communities to merge next, the first of them first."""
+        first = self.largest.argmax()
+        pair = first, self.closest[first]
+        if self.largest[first] <= 0:  # nothing is linked any more: the two smallest
+            pair = np.argsort(self.sizes, kind="stable")[:2]
+        return sorted(pair)
+
+    def merge(self, kept, gone):
+        """Make two communities one, by the number of the first."""
+        self.cut[kept] += self.cut[gone]
+        self.cut[:, kept] += self.cut[:, gone]
+        self.volumes[kept] += self.volumes[gone]
+        self.sizes[kept] += self.sizes[gone]
+        self.sizes[gone] = np.inf  # no more there
+        ratios = self._compare(self.cut[kept], self.volumes[kept])
+        ratios[self.ratios[kept] < 0] = -1  # of itself, and what is no more there
+        ratios[gone] = -1
+        self.ratios[kept] = self.ratios[:, kept] = ratios
+        self.ratios[gone] = self.ratios[:, gone] = -1
+        self._look_for_closest(kept, gone)
+
+    def _look_for_closest(self, kept, gone):
+        """Find the closest to each community again, where that may have changed."""
+        ratios = self.ratios[kept]
+        is_kept = (ratios > self.largest) | (
+            (ratios == self.largest) & (kept <= self.closest)
+        )
+        was_one_of_them = (self.closest == kept) | (self.closest == gone)
+        # what nothing is linked to has no closest one that could be asked for
+        again = was_one_of_them & ~is_kept & (self.largest > 0)
+        again[[kept, gone]] = True
+        again = np.flatnonzero(again)
+        self.closest[is_kept] = kept
+        self.largest[is_kept] = ratios[is_kept]
+        self.closest[again] = self.ratios[again].argmax(axis=1)
+        self.largest[again] = self.ratios[again, self.closest[again]]
 
 
 def partition_graph(W, n_clusters):

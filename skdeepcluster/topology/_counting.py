@@ -1,7 +1,5 @@
 """How many clusters there are: as many as halves of the data agree about."""
 
-from itertools import combinations
-
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
 from sklearn.utils import check_array, check_random_state
@@ -10,32 +8,48 @@ from skdeepcluster.topology._communities import (
     communities_enough,
     merge_step_by_step,
 )
-from skdeepcluster.topology._graphs import neighbor_graph
+from skdeepcluster.topology._graphs import closest_among, neighbor_graph
 
-# Random halves to compare, each with each other one, and rows of one at most.
-_N_HALVES = 6
+# How often data are split in halves, and data without clusters drawn and split; rows
+# of a half at most.
+_N_SPLITS = 3
 _MOST_ROWS = 10_000
 
-# Fewer rows than this, and what two halves share says nothing.
+# Fewer rows than this, and what two halves have in common says nothing.
 _FEWEST_ROWS = 48
 
-# Rows that are looked at for whether they are all the same.
-_ROWS_TO_TELL_APART = 1000
+# Rows that are looked at for whether they are all the same, and that decide about the
+# covariance of data without clusters.
+_SOME_ROWS = 1000
 
-# How much less agreement will do for twice as many clusters, and how much has to be.
-_WORTH_OF_DOUBLING = 0.05
+# How much less agreement will do for twice as many clusters; how much has to be, and
+# how much of what data without clusters lack.
+_WORTH_OF_DOUBLING = 0.075
 _LEAST_AGREEMENT = 0.5
+_LEAST_OF_WHAT_LACKS = 0.4
 
 
 def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
-    """Find the number of clusters that random halves of the rows agree about [1]_.
+    r"""Find the number of clusters that halves of the rows agree about.
 
-    The graph of each half is cut into 1 to ``max_clusters`` clusters, and for every
-    number any two halves are compared by the adjusted Rand index of the rows that
-    they share. The result is the number with the largest mean index plus 0.05 for
-    each doubling of the number, or 1 if no index reaches 0.5. Clusters too many are
-    cut where chance has it, so halves disagree; about clusters too few, halves may
-    agree as well as about the right ones, which is what the addition is for.
+    Three times the rows are divided at random in two halves, and the graph of each
+    half is cut into 1 to ``max_clusters`` clusters. Rows of one half then get the
+    clusters of the closest rows of the other half as well, and the two are compared by
+    the adjusted Rand index ([1]_, [2]_), for every number. Clusters too many are cut
+    where chance has it, so halves disagree; about clusters too few, halves may agree as
+    well as about the right ones.
+
+    A cloud of few dimensions is cut in much the same way again and again, though there
+    are no clusters. So the same is done with data that have none (the idea of [3]_):
+    rows from a normal distribution with the mean and the covariance of Z, three times.
+    With :math:`a_k` the mean index of Z at k clusters, and :math:`b` the largest that
+    data without clusters reach at any number, the mean plus its standard error, those k
+    count where
+
+    .. math:: \frac{a_k - b}{1 - b} \ge 0.4 \quad\text{and}\quad a_k \ge 0.5,
+
+    and the result is the one of them with the largest :math:`a_k + 0.075 \log_2 k`, or
+    1 if there is none.
 
     Parameters
     ----------
@@ -50,7 +64,7 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
         As for :func:`neighbor_graph`.
 
     random_state : int, RandomState instance or None, default=None
-        Draws the halves, of 10,000 rows at most.
+        Draws the halves, of 10,000 rows at most, and the data without clusters.
 
     Returns
     -------
@@ -61,31 +75,67 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
         Mean adjusted Rand index for 1, 2, ... clusters, 1 for the first. That at
         ``n_clusters`` says how sure the result is.
 
+    Notes
+    -----
+    Rows with each principal component permuted would not do as data without clusters,
+    for two clusters survive it along the axis through both; nor would uniform rows,
+    about which halves agree as well as about the three clusters of the wine data.
+
+    The covariance says nothing about how rows are bent: those along a ring or a rolled
+    sheet are cut in more similar ways than normal ones. And a few hundred rows of any
+    shape may by chance be thin at one place. Of 260 draws of 300 to 1,000 rows (normal,
+    of up to 20 dimensions; uniform in a rectangle or a cube, on a sphere, along a ring
+    or a rolled sheet) clusters were found in three: of a long rectangle, of a rolled
+    sheet, and of a long normal cloud around the origin.
+
+    Clusters that overlap may be found to be one: the two of the breast cancer data,
+    about which halves agree at 0.6 to 0.8, in 7 of 10 runs, and the three of the wine
+    data in 1 of 20. Of clusters of some twenty rows in a half, one may be missed.
+
     References
     ----------
     .. [1] Ben-Hur, Elisseeff, Guyon, "A stability based method for discovering
        structure in clustered data", Pacific Symposium on Biocomputing, 2002.
+    .. [2] Lange, Roth, Braun, Buhmann, "Stability-based validation of clustering
+       solutions", Neural Computation 16, 2004.
+    .. [3] Tibshirani, Walther, Hastie, "Estimating the number of clusters in a data
+       set via the gap statistic", Journal of the Royal Statistical Society B 63, 2001.
     """
     Z = check_array(Z, dtype=np.float32, input_name="Z")
     random_state = check_random_state(random_state)
-    n_rows = min(len(Z) // 2, _MOST_ROWS)
-    # halves of the same rows, or large data would leave them few rows to compare
-    pool = random_state.permutation(len(Z))[: 2 * n_rows]
-    n_distinct = len(np.unique(Z[pool[:_ROWS_TO_TELL_APART]], axis=0))
-    most = min(max_clusters, len(Z) // 8, n_distinct)
+    some = random_state.permutation(len(Z))[:_SOME_ROWS]
+    most = min(max_clusters, len(Z) // 8, len(np.unique(Z[some], axis=0)))
     if most < 2 or len(Z) < _FEWEST_ROWS:
         return 1, np.ones(1)
-    halves = []
-    for _ in range(_N_HALVES):
-        rows = np.sort(random_state.choice(pool, n_rows, replace=False))
-        labels = _cut_at_all_numbers(Z[rows], most, n_neighbors, random_state)
-        halves.append((rows, labels))
+    settings = most, n_neighbors, random_state
+    agreement = np.mean([_split(Z, *settings) for _ in range(_N_SPLITS)], axis=0)
+    if agreement[1:].max() < _LEAST_AGREEMENT:
+        return 1, agreement
+    without_clusters = [
+        _split(_draw_one_cluster(Z, random_state), *settings) for _ in range(_N_SPLITS)
+    ]
+    error = np.std(without_clusters, axis=0, ddof=1) / np.sqrt(_N_SPLITS)
+    most_without = (np.mean(without_clusters, axis=0) + error)[1:].max()
+    return _choose(agreement, most_without), agreement
+
+
+def _split(Z, most, n_neighbors, random_state):
+    """Agreement of two halves about 1, 2, ... clusters."""
+    n_rows = min(len(Z) // 2, _MOST_ROWS)
+    rows = random_state.permutation(len(Z))
+    halves = Z[rows[:n_rows]], Z[rows[n_rows : 2 * n_rows]]
+    first, second = (
+        _cut_at_all_numbers(half, most, n_neighbors, random_state) for half in halves
+    )
+    in_first, in_second = closest_among(*halves), closest_among(*halves[::-1])
     agreement = np.ones(most)
     for number in range(2, most + 1):
-        labeled = [(rows, labels[number]) for rows, labels in halves]
-        pairs = combinations(labeled, 2)
-        agreement[number - 1] = np.mean([_compare(*one, *two) for one, two in pairs])
-    return _choose(agreement), agreement
+        own, other = first[number], second[number]
+        agreement[number - 1] = (
+            adjusted_rand_score(own[in_first], other)
+            + adjusted_rand_score(own, other[in_second])
+        ) / 2
+    return agreement
 
 
 def _cut_at_all_numbers(Z, most, n_neighbors, random_state):
@@ -95,17 +145,25 @@ def _cut_at_all_numbers(Z, most, n_neighbors, random_state):
     return merge_step_by_step(W, communities, range(1, most + 1))
 
 
-def _compare(rows, labels, other_rows, other_labels):
-    """Adjusted Rand index of the rows that two halves share."""
-    _, here, there = np.intersect1d(rows, other_rows, return_indices=True)
-    return adjusted_rand_score(labels[here], other_labels[there])
+def _draw_one_cluster(Z, random_state):
+    """Rows from a normal distribution with the mean and the covariance of Z."""
+    n_rows = min(len(Z), 2 * _MOST_ROWS)
+    some = Z[random_state.permutation(len(Z))[:_SOME_ROWS]]
+    mean = some.mean(axis=0)
+    # sums of centred rows, each times a normal number, have their covariance
+    weights = random_state.normal(size=(n_rows, len(some))) / np.sqrt(len(some))
+    return weights.astype(np.float32) @ (some - mean) + mean
 
 
-def _choose(agreement):
-    """Number of clusters, given the agreement about 1, 2, ... of them."""
-    agreement = np.where(agreement >= _LEAST_AGREEMENT, agreement, -np.inf)
-    if np.isinf(agreement[1:]).all():
+def _choose(agreement, most_without):
+    """Number of clusters, given the agreement about 1, 2, ... of them.
+
+    And the largest agreement about data without clusters.
+    """
+    least = most_without + _LEAST_OF_WHAT_LACKS * (1 - most_without)
+    is_enough = agreement[1:] >= max(least, _LEAST_AGREEMENT)
+    if not is_enough.any():
         return 1
     numbers = np.arange(2, len(agreement) + 1)
     worth = agreement[1:] + _WORTH_OF_DOUBLING * np.log2(numbers)
-    return int(numbers[worth.argmax()])
+    return int(numbers[np.where(is_enough, worth, -np.inf).argmax()])

@@ -74,11 +74,23 @@ def nearest_on_sphere(Z, n_neighbors, random_state=None, *, method="auto"):
         method = "exact" if len(Z) <= _MOST_FOR_EXACT else "cells"
     if method not in searches:
         raise ValueError(f"Got method={method!r}; expected 'auto' or {list(searches)}.")
-    lengths = np.linalg.norm(Z.astype(np.float64), axis=1, keepdims=True)
-    Z = (Z / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    Z = _scale_rows(Z)
     if len(Z) < 2 * _ROWS_OF_A_CELL:
         method = "exact"
     return searches[method](Z, n_neighbors, random_state)
+
+
+def _scale_rows(Z):
+    """Rows of a length of 1, but for those of zeros."""
+    lengths = np.linalg.norm(Z.astype(np.float64), axis=1, keepdims=True)
+    return (Z / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def closest_among(others, Z):
+    """Index of the other row with the largest cosine to each row of Z."""
+    others, Z = (torch.from_numpy(_scale_rows(rows)) for rows in (others, Z))
+    chunks = Z.split(max(1, _CHUNK_SIZE // len(others)))
+    return torch.cat([(z @ others.T).argmax(dim=1) for z in chunks]).numpy()
 
 
 def _search_exactly(Z, n_neighbors, random_state):
