@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
+import speed_tables
 import studies
 from markdown import markdown_row, mean_and_deviation
 
@@ -139,9 +140,15 @@ def main():
     investigations = read_runs(RESULTS / "investigations")
     for make_tables in studies.OF_INVESTIGATIONS:
         lines += ["", *make_tables(investigations)]
+    speed_runs = read_runs(RESULTS / "speed")
+    for tables in (
+        speed_tables.speed_report(speed_runs),
+        speed_tables.profile_report(investigations),
+    ):
+        lines += ["", *tables] if tables else []
     vector_runs = read_runs(RESULTS / "uspec")
     lines += ["", *studies.vector_report(vector_runs)]
-    lines += ["", "## Machines", "", *machines(runs + vector_runs)]
+    lines += ["", "## Machines", "", *machines(runs + vector_runs + speed_runs)]
     REPORT.write_text("\n".join(lines) + "\n")
     print(f"{REPORT.name}: {len(groups)} rows of {len(runs)} runs")
 

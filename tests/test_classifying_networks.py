@@ -244,7 +244,8 @@ def test_sorting_the_clusters():
     before, centers = network(x), network.centers.clone()
     order = torch.tensor([2, 0, 3, 1])
     network.sort_clusters(order)
-    torch.testing.assert_close(network(x), before[:, order], rtol=0, atol=0)
+    # the softmax adds up in another order
+    torch.testing.assert_close(network(x), before[:, order], rtol=0, atol=1e-6)
     assert torch.equal(network.centers, centers[order])
     network.train()
     sorted_in_training = network(x)

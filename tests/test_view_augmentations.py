@@ -136,6 +136,22 @@ def test_displacements_are_smooth_and_of_the_size_asked_for():
     assert steps.std() < 0.2 * inner.std()
 
 
+def test_displacements_are_bicubic():
+    height, width = 33, 21
+    images = ramps(3, height, width)
+    before = torch.get_rng_state()
+    moved = only(elastic=0.05)(images) - images
+    torch.set_rng_state(before)
+    for shape in [(3,), (3,), (3, 2), (3, 2, 1)]:  # of what does not move here
+        torch.rand(shape)
+    coarse = 0.05 * torch.randn(3, 2, 4, 4)
+    expected = torch.nn.functional.interpolate(
+        coarse, (height, width), mode="bicubic", align_corners=True
+    ) * (torch.tensor([width, height])[:, None, None] / 2)
+    inside = (..., slice(8, -8), slice(6, -6))  # the ramps end at the border
+    torch.testing.assert_close(moved[inside], expected[inside], rtol=0, atol=1e-4)
+
+
 def test_what_is_erased_gets_the_border_color():
     images = torch.rand(500, 2, 20, 20) * 0.1 + 0.5
     images[:, 0, 0] = images[:, 0, -1] = images[:, 0, :, 0] = images[:, 0, :, -1] = 0.25

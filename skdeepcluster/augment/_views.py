@@ -128,10 +128,22 @@ def _random_grid(images, shift, rotation, scale, shear, flip):
 def _smooth_displacements(images, deviation):
     """Random displacements, interpolated from a coarse grid, (n, height, width, 2)."""
     coarse = torch.randn(len(images), 2, _COARSE, _COARSE, device=images.device)
-    smooth = F.interpolate(
-        coarse * deviation, images.shape[2:], mode="bicubic", align_corners=True
-    )
+    # autocast would round the products
+    with torch.autocast(images.device.type, enabled=False):
+        rows, columns = (_spline(side, images.device) for side in images.shape[2:])
+        smooth = rows @ (coarse * deviation) @ columns.T  # (n, 2, height, width)
     return smooth.permute(0, 2, 3, 1)
+
+
+def _spline(side, device):
+    """What each coarse point adds to each of ``side`` pixels, (side, coarse).
+
+    Bicubic interpolation is a product with one such matrix from each side, and as that
+    takes a tenth of the time.
+    """
+    points = torch.eye(_COARSE, device=device)[None, :, :, None]
+    spline = F.interpolate(points, (side, 1), mode="bicubic", align_corners=True)
+    return spline[0, :, :, 0].T
 
 
 def _rectangles(images, largest):

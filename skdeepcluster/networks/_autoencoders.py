@@ -7,6 +7,9 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from skdeepcluster.networks._linear import Linear
+from skdeepcluster.networks._transposed import ToImages
+
 
 class Autoencoder(nn.Module):
     """An encoder followed by its decoder.
@@ -84,7 +87,7 @@ def dense_layers(widths):
     layers = []
     for n_inputs, n_outputs in pairwise(widths):
         # nn.Linear draws its weights as the paper does, but not its biases
-        linear = nn.Linear(n_inputs, n_outputs)
+        linear = Linear(n_inputs, n_outputs)
         nn.init.zeros_(linear.bias)
         layers += [linear, nn.ReLU()]
     return layers[:-1]
@@ -144,7 +147,7 @@ class ConvolutionalAutoencoder(Autoencoder):
                 ),
                 nn.ReLU(),
             ]
-            up = nn.ConvTranspose2d(
+            up = (nn.ConvTranspose2d if i else ToImages)(
                 channels[i + 1],
                 channels[i],
                 kernel_size,
@@ -156,11 +159,9 @@ class ConvolutionalAutoencoder(Autoencoder):
             )
             decoder = [nn.ReLU(), up, *decoder]
         super().__init__(
-            encoder=nn.Sequential(
-                *encoder, nn.Flatten(), nn.Linear(n_last, latent_dim)
-            ),
+            encoder=nn.Sequential(*encoder, nn.Flatten(), Linear(n_last, latent_dim)),
             decoder=nn.Sequential(
-                nn.Linear(latent_dim, n_last),
+                Linear(latent_dim, n_last),
                 nn.Unflatten(1, (channels[-1], *sizes[-1])),
                 *decoder,
             ),

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from skdeepcluster.networks._autoencoders import Autoencoder
+from skdeepcluster.networks._linear import Linear
 
 # From this side on, in pixels, the first convolution leaves out three of four: the
 # network of the paper for 96 pixels rather than that for 28 and 32.
@@ -192,7 +193,7 @@ class NormalizedDenseAutoencoder(Autoencoder):
             encoder=nn.Sequential(nn.Flatten(), *_normalized_layers(pairwise(widths))),
             decoder=nn.Sequential(
                 *_normalized_layers(decoder),
-                nn.Linear(*last),
+                Linear(*last),
                 nn.Unflatten(1, input_shape),
             ),
         )
@@ -203,7 +204,7 @@ def _normalized_layers(shapes):
     """Linear layers, each with batch normalisation and ReLU."""
     layers = []
     for n_inputs, n_outputs in shapes:
-        linear = nn.Linear(n_inputs, n_outputs, bias=False)
+        linear = Linear(n_inputs, n_outputs, bias=False)
         layers += [linear, nn.BatchNorm1d(n_outputs), nn.ReLU()]
     return layers
 

@@ -6,6 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skdeepcluster.networks._linear import Linear
+
 
 class Resize(nn.Module):
     """Resizes images, as Pillow's bilinear filter does.
@@ -76,14 +78,14 @@ class ContrastiveNetwork(nn.Module):
         # layers are named as in section III-C of DeepCluE's paper
         self.instance_head = nn.Sequential(
             OrderedDict(
-                fc7=nn.Sequential(nn.Linear(n_features, n_features), nn.ReLU()),
-                fc8=nn.Sequential(nn.Linear(n_features, latent_dim), UnitLength()),
+                fc7=nn.Sequential(Linear(n_features, n_features), nn.ReLU()),
+                fc8=nn.Sequential(Linear(n_features, latent_dim), UnitLength()),
             )
         )
         self.cluster_head = nn.Sequential(
             OrderedDict(
-                fc9=nn.Sequential(nn.Linear(n_features, n_features), nn.ReLU()),
-                fc10=nn.Linear(n_features, n_clusters),
+                fc9=nn.Sequential(Linear(n_features, n_features), nn.ReLU()),
+                fc10=Linear(n_features, n_clusters),
             )
         )
 

@@ -10,6 +10,8 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
+from skdeepcluster.networks._linear import Linear
+
 # Sides of the last feature maps of a small backbone, at most.
 _LONGEST_SIDE = 4
 
@@ -194,7 +196,7 @@ def _normalized_convolution(n_inputs, n_outputs, kernel_size, stride=1):
 
 
 def _normalized_linear(n_inputs, n_outputs):
-    linear = nn.Linear(n_inputs, n_outputs, bias=False)
+    linear = Linear(n_inputs, n_outputs, bias=False)
     return linear, nn.BatchNorm1d(n_outputs), nn.ReLU(inplace=True)
 
 

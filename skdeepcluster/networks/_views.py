@@ -7,6 +7,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from skdeepcluster.networks._linear import Linear
+
 # Convolutions are added until no side of the feature maps is longer than this.
 _LONGEST_SIDE = 4
 _FEWEST_CONVOLUTIONS = 3
@@ -54,7 +56,7 @@ class ConvolutionalEncoder(nn.Sequential):
             size = [ceil(side / stride) for side in size]
             n_inputs, n_filters = n_filters, min(2 * n_filters, _MOST_FILTERS)
         super().__init__(
-            *layers, nn.Flatten(), nn.Linear(n_inputs * prod(size), latent_dim)
+            *layers, nn.Flatten(), Linear(n_inputs * prod(size), latent_dim)
         )
         self.to(memory_format=torch.channels_last)
 
@@ -82,9 +84,9 @@ class DenseEncoder(nn.Sequential):
     ):
         layers = [nn.Flatten()]
         for n_inputs, n_outputs in pairwise((prod(input_shape), *units)):
-            linear = nn.Linear(n_inputs, n_outputs, bias=False)
+            linear = Linear(n_inputs, n_outputs, bias=False)
             layers += [linear, nn.BatchNorm1d(n_outputs), nn.ReLU()]
-        super().__init__(*layers, nn.Linear(units[-1], latent_dim))
+        super().__init__(*layers, Linear(units[-1], latent_dim))
 
 
 class Projector(nn.Sequential):
@@ -101,7 +103,7 @@ class Projector(nn.Sequential):
 
     def __init__(self, latent_dim: int, width: int = 256):
         super().__init__(
-            nn.BatchNorm1d(latent_dim), nn.ReLU(), nn.Linear(latent_dim, width)
+            nn.BatchNorm1d(latent_dim), nn.ReLU(), Linear(latent_dim, width)
         )
 
 
