@@ -137,7 +137,7 @@ class BaseDeepClustering(
             training_mode(device),
         ):
             X = self._check_X(X, reset=True)
-            self.n_iter_, self.history_, self.stop_reason_ = 0, history, "max_iter"
+            self._begin(history)
             with seeded(self.random_state, device) as random_state:
                 self._fit_network(X, random_state)
             finish(lambda: self._store_results(X), self._interrupt)
@@ -146,8 +146,14 @@ class BaseDeepClustering(
             warnings.warn(message, stacklevel=3)  # where fit was called
         return self
 
+    def _begin(self, history):
+        """Start anew, with an empty history or that of what this fit is a part of."""
+        self.n_iter_, self.history_, self.stop_reason_ = 0, history, "max_iter"
+        self._doubts = []  # about what was learned, in sentences for users
+
     def _shortcomings(self):
         """Yield what users should know before they rely on the labels."""
+        yield from self._doubts
         if self.stop_reason_ == "interrupted":
             yield (
                 "Training was interrupted; the model is what had been learned by then."

@@ -12,11 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
 from skdeepcluster._device import autocast
-from skdeepcluster._embedded import (
-    BaseAutoencoderClustering,
-    find_clusters,
-    find_view_clusters,
-)
+from skdeepcluster._embedded import BaseAutoencoderClustering
 from skdeepcluster._training import (
     apply,
     batches,
@@ -506,17 +502,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         if init == "random" and not in_haste:
             return
         Z = self._embed(X)
-        if init == "viewgraph" and not in_haste:
-            labels = find_view_clusters(self, X, random_state)
-        else:
-            labels, _ = find_clusters(
-                Z.cpu().numpy(),
-                self.n_clusters,
-                "kmeans" if in_haste else init,
-                n_init=1 if in_haste else self.n_init,
-                random_state=random_state,
-            )
-        labels = torch.from_numpy(labels).to(Z.device, torch.long)
+        labels, _ = self._find_clusters(X, Z, init, random_state)
         head = self.network_.head
         steps = endless_batches(
             len(X),

@@ -2,13 +2,13 @@
 
 from numbers import Real
 
-import torch
 import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster import losses
 from skdeepcluster._base import check_name
 from skdeepcluster._embedded import BaseEmbeddedClustering
+from skdeepcluster._kmeans import cluster_means
 
 # Optimisers of the paper's section 3.3, from its code. The network decides about
 # pretraining, not the method's name: with Adam the dense one learns much less.
@@ -418,11 +418,8 @@ class DECDAClustering(BaseEmbeddedClustering):
 
     def _move_centers(self, X, labels):
         """Move centres to the means of their members; empty clusters keep theirs."""
-        Z, centers = self._embed(X), self.network_.centers
-        members = F.one_hot(labels, len(centers)).to(Z.dtype)  # (n, k)
-        sizes = members.sum(dim=0)[:, None]
-        means = members.T @ Z / sizes.clamp_min(1)
-        centers.data = torch.where(sizes > 0, means, centers.data)
+        centers = self.network_.centers
+        centers.data = cluster_means(self._embed(X), labels, centers.data)
 
     def _dec_loss(self, augmented, P):
         def loss(rows):

@@ -7,7 +7,6 @@ from numbers import Integral, Real
 import numpy as np
 import torch
 import torch.nn.functional as F
-from scipy import sparse
 from sklearn.cluster import KMeans
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -21,7 +20,7 @@ from skdeepcluster._base import (
 )
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
-from skdeepcluster._kmeans import one_thread
+from skdeepcluster._kmeans import cluster_means, one_thread
 from skdeepcluster._training import (
     apply,
     auto_steps,
@@ -36,6 +35,7 @@ from skdeepcluster._training import (
     record,
     train,
     train_epochs,
+    train_steps,
 )
 from skdeepcluster._viewgraph import ViewGraphClustering
 from skdeepcluster.networks import ClusteringAutoencoder
@@ -139,6 +139,32 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
     def _knows_clusters(self):
         """Whether first clusters are found otherwise than in the embedding."""
         return False
+
+    def _find_clusters(self, X, Z, init, random_state):
+        """First clusters and their means in the embedding Z, all on its device.
+
+        They are those of ``init``: given ones, or by the name of what finds them. After
+        Ctrl-C that is k-means, once.
+        """
+        n_init = self.n_init
+        if isinstance(init, str) and self.stop_reason_ == "interrupted":
+            init, n_init = "kmeans", 1
+        if isinstance(init, str) and init == "viewgraph":
+            init = find_view_clusters(self, X, random_state)
+        if not isinstance(init, str):
+            labels = torch.from_numpy(init).to(Z.device)
+            spare = random_state.choice(len(Z), self.n_clusters, replace=False)
+            spare = Z[torch.from_numpy(spare).to(Z.device)]
+            return labels, cluster_means(Z, labels, spare)
+        found = find_clusters(
+            Z.cpu().numpy(),
+            self.n_clusters,
+            init,
+            n_init=n_init,
+            random_state=random_state,
+        )
+        labels, centers = (torch.from_numpy(values).to(Z.device) for values in found)
+        return labels.long(), centers
 
     def _drops_last_batch(self):
         """Whether pretraining leaves out an incomplete last batch."""
@@ -263,28 +289,13 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         return centers
 
     def _find_start(self, X, autoencoder, init, random_state):
-        """First clusters, None if nobody knows them, and centres, on the device."""
-        labels = None
-        in_haste = self.stop_reason_ == "interrupted"
-        if self._knows_clusters() and not in_haste:
-            labels = init
-            if isinstance(init, str):
-                labels = find_view_clusters(self, X, random_state)
-            Z = apply(autoencoder.encoder, X).cpu().numpy()
-            centers = cluster_means(Z, labels, self.n_clusters, random_state)
-            labels = torch.from_numpy(labels).to(X.device)
-        elif isinstance(init, str) or self._knows_clusters():
-            centers = find_centers(
-                apply(autoencoder.encoder, X).cpu().numpy(),
-                self.n_clusters,
-                "kmeans" if in_haste else init,
-                n_init=1 if in_haste else self.n_init,
-                random_state=random_state,
-            )
-        else:
-            centers = init
-        centers = np.array(centers, dtype=np.float32, order="C")
-        return labels, torch.from_numpy(centers).to(X.device)
+        """First centres, and first clusters where these are to be taught, or None."""
+        if self._knows_clusters() or isinstance(init, str):
+            Z = apply(autoencoder.encoder, X)
+            labels, centers = self._find_clusters(X, Z, init, random_state)
+            return (labels if self._knows_clusters() else None), centers
+        centers = np.array(init, dtype=np.float32, order="C")
+        return None, torch.from_numpy(centers).to(X.device)
 
     def _teach(self, X, labels):
         """Make the network assign samples to given clusters (equation 5 of DEC)."""
@@ -292,15 +303,6 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         n_steps = min(_TEACHING_STEPS, int(_TEACHING_SHARE * max_iter))
         n_augmented = n_steps - int(_SETTLING_SHARE * n_steps)
         network, augment = self.network_, self._finetuning_augmentation(X)
-        optimizer = make_optimizer(
-            self.optimizer,
-            [network.centers, *network.encoder.parameters()],
-            _TEACHING_PACE * self.learning_rate,
-        )
-        scheduler = make_scheduler("one-cycle", optimizer, n_steps)
-        stream = endless_batches(
-            len(X), self.batch_size, shuffle=self.shuffle, device=X.device
-        )
         P = F.one_hot(labels, self.n_clusters).float()
 
         def loss(rows):
@@ -308,20 +310,27 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
             x = augment(X[rows]) if is_augmented else X[rows]
             return {"loss": losses.kl_divergence(P[rows], network(x))}
 
-        with progress_bar(n_steps, "teach", self.verbose, "step") as bar:
-            for start in range(0, n_steps, update_interval):
-                n_here = min(update_interval, n_steps - start)
-                terms = train(
-                    loss,
-                    self._counted(islice(stream, n_here)),
-                    module=network,
-                    optimizer=optimizer,
-                    scheduler=scheduler,
-                    autocast=autocast(self.precision, X.device),
-                )
-                record(self.history_, phase="teach", **terms)
-                bar.set_postfix(loss=terms["loss"], refresh=False)
-                bar.update(n_here)
+        optimizer = make_optimizer(
+            self.optimizer,
+            [network.centers, *network.encoder.parameters()],
+            _TEACHING_PACE * self.learning_rate,
+        )
+        stream = endless_batches(
+            len(X), self.batch_size, shuffle=self.shuffle, device=X.device
+        )
+        train_steps(
+            loss,
+            lambda n_here: self._counted(islice(stream, n_here)),
+            n_steps=n_steps,
+            steps_of_an_entry=update_interval,
+            history=self.history_,
+            phase="teach",
+            verbose=self.verbose,
+            module=network,
+            optimizer=optimizer,
+            scheduler=make_scheduler("one-cycle", optimizer, n_steps),
+            autocast=autocast(self.precision, X.device),
+        )
 
     def _finetuning_augmentation(self, X):
         return self._augmentation(X)
@@ -332,12 +341,12 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         optimizer = make_optimizer(
             self.optimizer, self._finetuned_parameters(), self.learning_rate
         )
-        scheduler = make_scheduler(self.schedule, optimizer, max_iter - self.n_iter_)
+        n_left = max_iter - self.n_iter_
+        scheduler = make_scheduler(self.schedule, optimizer, n_left)
         stream = endless_batches(
             len(X), self.batch_size, shuffle=self.shuffle, device=X.device
         )
         labels = None
-        n_left = max_iter - self.n_iter_
         with progress_bar(n_left, "finetune", self.verbose, "step") as bar:
             while self.n_iter_ < max_iter:
                 Q = self._assign(X)
@@ -417,18 +426,9 @@ def find_clusters(Z, n_clusters, init, *, n_init, random_state):
     ensemble = EnsembleClustering(n_clusters, random_state=random_state)
     # the final cut may leave a cluster empty only where rows coincide
     labels = np.unique(ensemble.fit_predict(Z), return_inverse=True)[1]
-    return labels, cluster_means(Z, labels, n_clusters, random_state)
-
-
-def cluster_means(Z, labels, n_clusters, random_state):
-    """Mean of each cluster's rows of Z; a row drawn at random where it has none."""
     spare = Z[random_state.choice(len(Z), n_clusters, replace=False)]
-    sizes = np.bincount(labels, minlength=n_clusters)
-    members = sparse.csr_array(
-        (np.ones(len(Z)), (labels, np.arange(len(Z)))), shape=(n_clusters, len(Z))
-    )
-    means = (members @ Z) / np.maximum(sizes, 1)[:, None]
-    return np.where(sizes[:, None] > 0, means, spare)
+    centers = cluster_means(*map(torch.from_numpy, (Z, labels, spare)))
+    return labels, centers.numpy()
 
 
 def check_clusters(labels, n_samples, n_clusters):
@@ -470,12 +470,9 @@ def find_view_clusters(estimator, X, random_state):
         precision=estimator.precision,
         verbose=estimator.verbose,
     )
-    model.n_iter_, model.history_, model.stop_reason_ = (
-        0,
-        estimator.history_,
-        "max_iter",
-    )
+    model._begin(estimator.history_)
     model._fit_network(X, random_state)
     if model.stop_reason_ == "interrupted":
         estimator._interrupt()
+    estimator._doubts = [f"ViewGraphClustering: {doubt}" for doubt in model._doubts]
     return model._assign(X).argmax(dim=1).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Nearest points by matrix products, and scikit-learn's k-means on one thread."""
+"""Nearest points by products, means of clusters, k-means of one thread."""
 
 import warnings
 from contextlib import contextmanager
@@ -6,6 +6,7 @@ from functools import cache
 from threading import Lock
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
@@ -94,6 +95,28 @@ def _smallest(values, n_smallest):
         found[:, column] = values.argmin(axis=1)
         values[rows, found[:, column]] = np.inf
     return found
+
+
+def cluster_means(Z, labels, otherwise):
+    """Mean of the rows of each cluster.
+
+    Parameters
+    ----------
+    Z : Tensor of shape (n_samples, n_dims)
+
+    labels : LongTensor of shape (n_samples,)
+        Cluster of each row.
+
+    otherwise : Tensor of shape (n_clusters, n_dims)
+        What clusters without members get.
+
+    Returns
+    -------
+    Tensor of shape (n_clusters, n_dims)
+    """
+    sizes = labels.bincount(minlength=len(otherwise))[:, None]
+    sums = torch.zeros_like(otherwise).index_add_(0, labels, Z)
+    return torch.where(sizes > 0, sums / sizes.clamp_min(1), otherwise)
 
 
 def kmeans(

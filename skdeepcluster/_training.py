@@ -244,6 +244,49 @@ def train_epochs(loss, passes, *, n_epochs, history, phase, verbose, **training)
             bar.update()
 
 
+def train_steps(
+    loss,
+    take,
+    *,
+    n_steps,
+    steps_of_an_entry,
+    history,
+    phase,
+    verbose,
+    entry=None,
+    **training,
+):
+    """Train for a number of steps, an entry of the history for each so many.
+
+    Parameters
+    ----------
+    loss : callable
+        As :func:`train` takes it.
+
+    take : callable
+        Returns the batches of so many steps.
+
+    n_steps, steps_of_an_entry : int
+        The last entry may be of fewer steps.
+
+    history, phase, verbose
+        As for :func:`train_epochs`.
+
+    entry : dict, default=None
+        What else each entry holds.
+
+    **training
+        As :func:`train` takes it.
+    """
+    with progress_bar(n_steps, phase, verbose, "step") as bar:
+        for start in range(0, n_steps, steps_of_an_entry):
+            n_here = min(steps_of_an_entry, n_steps - start)
+            terms = train(loss, take(n_here), **training)
+            record(history, phase=phase, **(entry or {}), **terms)
+            bar.set_postfix(loss=terms["loss"], refresh=False)
+            bar.update(n_here)
+
+
 def _check_finite(means, module, optimizer):
     """Raise if losses diverged, or what the module holds did in the last steps."""
     are_finite = all(math.isfinite(mean) for mean in means.values())

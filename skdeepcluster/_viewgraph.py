@@ -22,6 +22,7 @@ from skdeepcluster._base import (
 )
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
+from skdeepcluster._kmeans import cluster_means
 from skdeepcluster._training import (
     apply,
     auto_steps,
@@ -30,9 +31,7 @@ from skdeepcluster._training import (
     keeping_on_interrupt,
     make_optimizer,
     make_scheduler,
-    progress_bar,
-    record,
-    train,
+    train_steps,
 )
 from skdeepcluster.augment import random_view
 from skdeepcluster.losses import instance_contrastive_loss, vicreg_loss
@@ -423,20 +422,20 @@ class ViewGraphClustering(BaseDeepClustering):
         stream = endless_batches(
             len(X), self.batch_size, shuffle=True, drop_last=True, device=X.device
         )
-        with progress_bar(n_steps, phase, self.verbose, "step") as bar:
-            for start in range(0, n_steps, _STEPS_OF_AN_ENTRY):
-                n_here = min(_STEPS_OF_AN_ENTRY, n_steps - start)
-                terms = train(
-                    loss,
-                    self._counted(islice(stream, n_here)),
-                    module=module,
-                    optimizer=optimizer,
-                    scheduler=scheduler,
-                    autocast=autocast(self.precision, X.device),
-                )
-                record(self.history_, phase=phase, **entry, **terms)
-                bar.set_postfix(loss=terms["loss"], refresh=False)
-                bar.update(n_here)
+        train_steps(
+            loss,
+            lambda n_here: self._counted(islice(stream, n_here)),
+            n_steps=n_steps,
+            steps_of_an_entry=_STEPS_OF_AN_ENTRY,
+            history=self.history_,
+            phase=phase,
+            entry=entry,
+            verbose=self.verbose,
+            module=module,
+            optimizer=optimizer,
+            scheduler=scheduler,
+            autocast=autocast(self.precision, X.device),
+        )
 
     def _find_first_clusters(self, X, encoder, random_state):
         """Graph of the inputs, if it has a weight, and first partition and network."""
@@ -484,19 +483,14 @@ class ViewGraphClustering(BaseDeepClustering):
             self.n_effective_dims_ = spread**2 / float(np.square(covariance).sum())
         # two clusters, one opposite the other, need no more than one dimension
         is_line = self.n_effective_dims_ < _FEWEST_DIMS and self.n_clusters_ > 2
-        self._collapse = None
+        self._doubts = []
         if (spread < _LEAST_SPREAD or is_line) and self.n_iter_ >= _FEWEST_STEPS:
-            self._collapse = (
+            self._doubts.append(
                 f"The embedding collapsed: it spreads over {spread:.2g} of its sphere "
                 f"and {self.n_effective_dims_:.1f} dimensions, so clusters come from "
                 "the inputs or from chance. Lower learning_rate, raise view_steps, or "
                 "choose an augmentation that leaves samples different."
             )
-
-    def _shortcomings(self):
-        yield from super()._shortcomings()
-        if self._collapse:
-            yield self._collapse
 
     def _teach_until_settled(self, X, labels, input_graph, random_state):
         """Alternate between teaching the partition and finding it anew."""
@@ -595,10 +589,8 @@ def _embedding_width(encoder, X):
 
 def _cluster_means(Z, labels):
     """Mean of the embedded samples of each cluster, (n_clusters, latent_dim)."""
-    labels = torch.from_numpy(labels).to(Z.device)
-    means = Z.new_zeros(int(labels.max()) + 1, Z.shape[1])
-    means.index_add_(0, labels, Z)
-    return means / labels.bincount()[:, None]
+    nowhere = Z.new_zeros(int(labels.max()) + 1, Z.shape[1])
+    return cluster_means(Z, torch.from_numpy(labels).to(Z.device), nowhere)
 
 
 def _renumber(labels, previous):

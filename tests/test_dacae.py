@@ -328,7 +328,7 @@ def test_the_head_can_start_from_clusters_of_the_embedding(init):
 def test_a_head_is_taught_clusters_not_their_means(monkeypatch):
     X, y = make_blobs(400, 8, centers=4, random_state=0)
     monkeypatch.setattr(
-        "skdeepcluster._dacae.find_clusters", lambda *args, **kwargs: (y, None)
+        "skdeepcluster._embedded.find_clusters", lambda *args, **kwargs: (y, y)
     )
     settings = {"threshold_step": 0.9, "learning_rate": 1e-6, "pretrain_epochs": 20}
     model = make(init="kmeans", **settings).fit(X)
@@ -356,7 +356,7 @@ def test_a_random_head_does_not_need_clusters(digits, monkeypatch):
     def fail(*args, **kwargs):
         raise AssertionError
 
-    monkeypatch.setattr("skdeepcluster._dacae.find_clusters", fail)
+    monkeypatch.setattr("skdeepcluster._embedded.find_clusters", fail)
     assert make(init="random").fit(digits).stop_reason_ == "max_iter"
 
 

@@ -1,9 +1,11 @@
 """What only DEC-DA promises: the paper's settings, schedules and objectives."""
 
+import warnings
+
 import numpy as np
 import pytest
 import torch
-from numpy.testing import assert_array_equal
+from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.metrics import adjusted_rand_score
@@ -15,6 +17,7 @@ from skdeepcluster import (
     EnsembleClustering,
     ViewGraphClustering,
     _embedded,
+    _viewgraph,
     losses,
 )
 from skdeepcluster._training import apply
@@ -380,7 +383,7 @@ def test_ctrl_c_while_views_and_graph_are_at_work(digits, quick_viewgraph, monke
     assert_array_equal(model.predict(digits), model.labels_)
 
 
-def test_after_ctrl_c_given_clusters_are_not_looked_at(digits, clusters):
+def test_after_ctrl_c_given_clusters_still_make_the_centers(digits, clusters):
     calls = iter(range(100))
 
     def augment(batch):
@@ -390,7 +393,25 @@ def test_after_ctrl_c_given_clusters_are_not_looked_at(digits, clusters):
 
     with pytest.warns(UserWarning, match="interrupted"):
         model = make(init=clusters, augment=augment).fit(digits)
-    assert_array_equal(model.predict(digits), model.labels_)
+    Z = model.transform(digits)
+    means = np.stack([Z[clusters == i].mean(axis=0) for i in range(4)])
+    assert_allclose(model.cluster_centers_, means, rtol=1e-5, atol=1e-6)
+    assert model.history_["phase"] == []  # nothing was taught
+
+
+@pytest.mark.parametrize("estimator", [DECDAClustering, DACAEClustering])
+def test_a_start_that_means_little_is_told(
+    digits, quick_viewgraph, monkeypatch, estimator
+):
+    monkeypatch.setattr(_viewgraph, "_FEWEST_STEPS", 1)
+    monkeypatch.setattr(_viewgraph, "_LEAST_SPREAD", 2.0)
+    model = estimator(4, init="viewgraph", pretrain_epochs=1, random_state=0)
+    with pytest.warns(UserWarning, match="ViewGraphClustering: The embedding collaps"):
+        model.fit(digits)
+    model.set_params(init="kmeans")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.fit(digits)
 
 
 def test_given_clusters_may_be_empty(digits, clusters):
