@@ -106,8 +106,9 @@ class DECDAClustering(BaseEmbeddedClustering):
         the embedding of the pretrained autoencoder; from centres in that embedding,
         of shape (n_clusters, latent_dim); or from given clusters, integers from 0 of
         shape (n_samples,). Clusters that are found elsewhere than in the embedding
-        are taught first: for two thirds of finetuning, 800 steps at most, they are
-        the targets of the ``"dec"`` objective, at four times the learning rate.
+        are taught before finetuning: for 1.5 steps for every sample, or 800 if that is
+        fewer, they are the targets of the ``"dec"`` objective, at four times the
+        learning rate.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
@@ -131,7 +132,7 @@ class DECDAClustering(BaseEmbeddedClustering):
     max_iter : int or "auto", default="auto"
         Largest number of finetuning steps; with 0 samples belong to the closest of
         the first centres. ``"auto"`` makes it 1.5 steps for every sample, or 3,000
-        steps if that is fewer; 1,200 where clusters are found elsewhere than in the
+        steps if that is fewer; 400 where clusters are found elsewhere than in the
         embedding.
 
     update_interval : int or "auto", default="auto"
@@ -182,8 +183,8 @@ class DECDAClustering(BaseEmbeddedClustering):
         Maps a batch to assignments; with ``encoder``, ``decoder`` and ``centers``.
 
     n_iter_ : int
-        Number of finetuning steps taken, those that teach first clusters and the
-        last ones before Ctrl-C included.
+        Number of finetuning steps taken, the last ones before Ctrl-C included; not
+        those that taught first clusters.
 
     stop_reason_ : {"converged", "max_iter", "interrupted"}
         Why training ended.

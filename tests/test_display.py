@@ -49,7 +49,13 @@ def close_figures():
 def model(digits):
     """A fitted estimator with centres, decoder and history."""
     return DECDAClustering(
-        4, max_iter=12, update_interval=3, tol=0.0, init="kmeans", **QUICK
+        4,
+        max_iter=12,
+        update_interval=3,
+        tol=0.0,
+        init="kmeans",
+        schedule="constant",
+        **QUICK,
     ).fit(digits)
 
 

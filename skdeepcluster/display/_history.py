@@ -59,7 +59,9 @@ class TrainingHistoryDisplay:
     >>> from skdeepcluster.datasets import load_digits
     >>> from skdeepcluster.display import TrainingHistoryDisplay
     >>> images = load_digits().images[:300]
-    >>> model = DECDAClustering(10, pretrain_epochs=5, max_iter=20, random_state=0)
+    >>> model = DECDAClustering(
+    ...     10, init="kmeans", pretrain_epochs=5, max_iter=20, random_state=0
+    ... )
     >>> display = TrainingHistoryDisplay.from_estimator(model.fit(images))
     >>> list(display.axes_)
     ['pretrain', 'finetune', 'label_change', 'shares']
