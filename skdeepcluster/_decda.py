@@ -106,9 +106,9 @@ class DECDAClustering(BaseEmbeddedClustering):
         the embedding of the pretrained autoencoder; from centres in that embedding,
         of shape (n_clusters, latent_dim); or from given clusters, integers from 0 of
         shape (n_samples,). Clusters that are found elsewhere than in the embedding
-        are taught before finetuning: for 1.5 steps for every sample, or 800 if that is
-        fewer, they are the targets of the ``"dec"`` objective, at four times the
-        learning rate.
+        are taught before finetuning: for 1.5 steps for every sample, but at least 200
+        and at most 800, they are the targets of the ``"dec"`` objective, at four times
+        the learning rate.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.

@@ -53,6 +53,7 @@ _SHORTEST_INTERVAL = 10
 # which augmented ones leave the network unsure. No user can shorten it: at half of the
 # steps a tenth of the samples, at a tenth nearly all are in the largest cluster.
 _TEACHING_STEPS, _TEACHING_PACE, _SETTLING_SHARE = 800, 4.0, 1 / 4
+_FEWEST_TEACHING_STEPS = 200
 
 # Most steps of pretraining and finetuning, where users leave that to us, beside that.
 _MOST_WHEN_KNOWN = {"pretraining": 400, "finetuning": 400}
@@ -300,7 +301,7 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
 
     def _teach(self, X, labels):
         """Make the network assign samples to given clusters (equation 5 of DEC)."""
-        n_steps = auto_steps(len(X), _TEACHING_STEPS)
+        n_steps = max(auto_steps(len(X), _TEACHING_STEPS), _FEWEST_TEACHING_STEPS)
         n_augmented = n_steps - int(_SETTLING_SHARE * n_steps)
         steps_before = count()
         network, augment = self.network_, self._finetuning_augmentation(X)

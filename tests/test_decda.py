@@ -317,10 +317,17 @@ def test_given_clusters_are_taught(digits, clusters, objective, max_iter):
     assert "decoder" in model.history_["phase"] or objective == "idec"
 
 
+def test_a_few_samples_are_taught_as_well():
+    X = np.random.RandomState(0).normal(size=(5, 4))
+    model = DECDAClustering(5, init=[4, 2, 0, 1, 3], random_state=0)
+    assert_array_equal(model.fit_predict(X), [4, 2, 0, 1, 3])
+
+
 def test_teaching_precedes_finetuning_and_ends_with_samples_as_they_are(
     digits, clusters, spied, monkeypatch
 ):
     monkeypatch.setattr(_embedded, "_TEACHING_STEPS", 8)
+    monkeypatch.setattr(_embedded, "_FEWEST_TEACHING_STEPS", 8)
     spy = Spy()
     model = make(init=clusters, augment=spy, max_iter=5, learning_rate=1e-3)
     model.fit(digits)
