@@ -413,7 +413,9 @@ def test_a_start_that_means_little_is_told(
     monkeypatch.setattr(_viewgraph, "_FEWEST_STEPS", 1)
     monkeypatch.setattr(_viewgraph, "_LEAST_SPREAD", 2.0)
     model = estimator(4, init="viewgraph", pretrain_epochs=1, random_state=0)
-    with pytest.warns(UserWarning, match="ViewGraphClustering: The embedding collaps"):
+    with pytest.warns(
+        UserWarning, match="ViewGraphClustering: The embedding collapsed"
+    ):
         model.fit(digits)
     model.set_params(init="kmeans")
     with warnings.catch_warnings():
