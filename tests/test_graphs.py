@@ -224,6 +224,43 @@ def test_partition_finds_small_clusters_among_large_ones():
     assert adjusted_rand_score(y[rows], labels) == 1
 
 
+def linked_groups(sizes, links):
+    """Complete groups, a weight within of 1, and some weights between first rows."""
+    owner = np.repeat(np.arange(len(sizes)), sizes)
+    W = (owner[:, None] == owner).astype(float)
+    np.fill_diagonal(W, 0)
+    for (first, second), weights in links.items():
+        i, j = np.flatnonzero(owner == first), np.flatnonzero(owner == second)
+        for row, weight in enumerate(weights):
+            W[i[row], j[row]] = W[j[row], i[row]] = weight
+    return sparse.csr_array(W), owner
+
+
+# groups 0, 1 and 2 are large, 3 is a few rows; which of them are one cluster in the end
+@pytest.mark.parametrize(
+    ("links", "joined"),
+    [
+        ({(0, 1): [1.0] * 20, (2, 3): [0.05]}, (2, 3)),  # 0 and 1 are apart
+        ({(0, 1): [1.0] * 20}, (0, 1)),  # 3 is linked to nothing
+        ({(0, 1): [5.0] * 40, (2, 3): [0.05]}, (0, 1)),  # 0 and 1 belong together
+    ],
+)
+def test_a_few_rows_give_way_to_clusters_that_are_apart(links, joined):
+    W, owner = linked_groups([40, 40, 40, 5], links)
+    labels = partition_graph(W, 3)
+    expected = np.where(owner == joined[1], joined[0], owner)
+    assert adjusted_rand_score(expected, labels) == 1
+
+
+def test_two_few_that_are_linked_to_each_other_alone():
+    W, owner = linked_groups(
+        [60, 60, 60, 60, 4, 4], {(0, 1): [1.0] * 9, (2, 3): [1.0], (4, 5): [0.1]}
+    )
+    labels = partition_graph(W, 4)
+    np.testing.assert_array_equal(np.unique(labels), range(4))
+    assert np.unique(labels[owner >= 4]).size == 1
+
+
 @pytest.mark.parametrize("n_clusters", [1, 2, 7, 30])
 def test_partition_has_as_many_clusters_as_wanted(n_clusters):
     W = neighbor_graph(np.random.default_rng(0).normal(size=(30, 3)), 5)
