@@ -201,12 +201,12 @@ def partition_graph(W, n_clusters):
     resolutions at which there are as many of a fair size as wanted: of a fifth of an
     average cluster. Those are merged by :func:`merge_communities`.
 
-    A few samples unlike most others, as one way to write a digit, would count as a cluster then,
-    and two clusters would have to be merged for them. So clusters below a fair size
-    give way, each to that which it is linked to most, where two clusters of fair size
-    would be merged else that are clearly apart: with less weight between them than a
-    twentieth of that within (the geometric mean of both). What is linked to nothing
-    remains, however small.
+    A few samples unlike most others, as one way to write a digit, would count as a
+    cluster then, and two clusters would have to be merged for them. So clusters below a
+    fair size give way, each to that which it is linked to most, where two clusters of
+    fair size would be merged else that are clearly apart: with less weight between them
+    than a twentieth of that within (the geometric mean of both). What is linked to
+    nothing remains, however small.
 
     Parameters
     ----------
