@@ -217,7 +217,8 @@ class BaseDeepClustering(
         Returns
         -------
         ndarray of shape (n, latent_dim)
-            float32.
+            float32. With the topology of :class:`ITECClustering` both of its codes,
+            one after the other, unless they are added.
         """
         check_is_fitted(self)
         return _to_numpy(self._embed(self._check_X(X, reset=False)))
@@ -395,8 +396,7 @@ def build_autoencoder(
         If the network does not suit the input.
     """
     if callable(network):
-        # copied, for the callable may keep it and return it again
-        module = copy.deepcopy(network(input_shape))
+        module = build_module("network", network, input_shape)
         return _check_autoencoder(module, input_shape)
     is_image = len(input_shape) == 3
     if network == "conv" and not is_image:
@@ -504,12 +504,49 @@ def restored_on_error(estimator):
         vars(estimator).clear()
         vars(estimator).update(before)
         if _is_out_of_memory(error):
-            raise MemoryError(
-                f"Out of memory with batch_size={estimator.batch_size} on "
-                f"device={estimator.device!r}; lower batch_size or latent_dim, or "
-                "choose a smaller network."
-            ) from error
+            raise MemoryError(_out_of_memory_message(estimator)) from error
         raise
+
+
+def _out_of_memory_message(estimator):
+    if not hasattr(estimator, "batch_size"):  # it has no network
+        return "Out of memory; give fewer samples, or lower n_jobs."
+    return (
+        f"Out of memory with batch_size={estimator.batch_size} on "
+        f"device={estimator.device!r}; lower batch_size or latent_dim, or "
+        "choose a smaller network."
+    )
+
+
+def build_module(name, builder, input_shape):
+    """What a user's callable makes for an input, a copy of its own.
+
+    Parameters
+    ----------
+    name : str
+        Of the parameter.
+
+    builder : callable
+
+    input_shape : tuple of int
+
+    Returns
+    -------
+    object
+        A module, if the callable returns one.
+
+    Raises
+    ------
+    ValueError
+        If the callable is a module itself.
+    """
+    if isinstance(builder, torch.nn.Module):
+        raise ValueError(
+            f"Got a module as {name}; expected a callable that returns one for the "
+            f"shape of a sample: {name}=lambda shape: module."
+        )
+    # copied, for the callable may keep it and return it again
+    return copy.deepcopy(builder(input_shape))
 
 
 def _is_out_of_memory(error):

@@ -143,7 +143,8 @@ class CDCClustering(BaseEmbeddedClustering):
 
     pretrain_epochs : int or "auto", default="auto"
         Passes over the data in pretraining. ``"auto"`` makes them 1.5 steps for
-        every sample, or 3,000 steps if that is fewer.
+        every sample, or 3,000 steps if that is fewer; 400 where clusters are found
+        elsewhere than in the embedding.
 
     pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
         Optimisers of pretraining and finetuning; ``"sgd"`` has a momentum of 0.9.
@@ -158,8 +159,8 @@ class CDCClustering(BaseEmbeddedClustering):
 
     max_iter : int or "auto", default="auto"
         Largest number of finetuning steps; with 0 the result is that of k-means on
-        the autoencoder's embedding. ``"auto"`` is as many as in pretraining's
-        ``"auto"``.
+        the autoencoder's embedding, or of the clusters that were taught. ``"auto"`` is
+        as many as in pretraining's ``"auto"``.
 
     update_interval : int or "auto", default="auto"
         Number of steps after which targets are refreshed; ``"auto"`` is half a pass

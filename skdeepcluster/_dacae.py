@@ -151,7 +151,8 @@ class DACAEClustering(BaseAutoencoderClustering):
         :mod:`skdeepcluster.augment`. Pairs are selected among the clean samples, and
         the network learns on the augmented ones. ``"auto"`` is ``"dac"`` for images
         and ``"noise"`` for vectors. ``"dac"`` and its relatives are those of DAC's
-        code. A callable maps a batch of tensors to one of the same shape.
+        code. A callable maps a batch of tensors to one of the same shape, and takes
+        the place of the views of ``init="viewgraph"`` as well.
 
     init : {"viewgraph", "random", "kmeans", "ensemble"}, default="viewgraph"
         How the classifier starts: taught the clusters of

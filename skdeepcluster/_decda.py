@@ -95,7 +95,8 @@ class DECDAClustering(BaseEmbeddedClustering):
         How samples vary without changing their cluster, see
         :mod:`skdeepcluster.augment`. ``"auto"`` shifts and turns images a little
         and adds noise to vectors. A callable maps a batch of tensors to one of the
-        same shape.
+        same shape, and takes the place of the views of ``init="viewgraph"`` as well,
+        which are those of :class:`ViewGraphClustering` otherwise.
 
     augment_pretrain, augment_finetune : bool, default=True
         Whether to augment in pretraining and in finetuning.
@@ -131,9 +132,9 @@ class DECDAClustering(BaseEmbeddedClustering):
 
     max_iter : int or "auto", default="auto"
         Largest number of finetuning steps; with 0 samples belong to the closest of
-        the first centres. ``"auto"`` makes it 1.5 steps for every sample, or 3,000
-        steps if that is fewer; 400 where clusters are found elsewhere than in the
-        embedding.
+        the first centres, after clusters found elsewhere are taught. ``"auto"`` makes
+        it 1.5 steps for every sample, or 3,000 steps if that is fewer; 400 where
+        clusters are found elsewhere than in the embedding.
 
     update_interval : int or "auto", default="auto"
         Number of steps after which targets are refreshed; ``"auto"`` is half a pass

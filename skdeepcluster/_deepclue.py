@@ -1,6 +1,5 @@
 """Deep clustering via ensembles of the layers of a contrastive network (DeepCluE)."""
 
-import copy
 from functools import partial
 from numbers import Integral, Real
 
@@ -11,6 +10,7 @@ from torch import nn
 from skdeepcluster import losses
 from skdeepcluster._base import (
     BaseDeepClustering,
+    build_module,
     check_name,
     count_distinct,
     resolve_augmentation,
@@ -432,8 +432,7 @@ class DeepCluEClustering(BaseDeepClustering):
 
     def _build_backbone(self, input_shape):
         if callable(self.backbone):
-            # copied, for the callable may keep it and return it again
-            return copy.deepcopy(self.backbone(input_shape))
+            return build_module("backbone", self.backbone, input_shape)
         is_image = len(input_shape) == 3
         name = self.backbone
         if name == "auto":
@@ -515,6 +514,8 @@ class DeepCluEClustering(BaseDeepClustering):
         augment = self.augment
         if isinstance(augment, str) and augment == "auto":
             n_channels, *size = X.shape
+            if self.image_size is not None:
+                size = [self.image_size]
             if not size:
                 augment = _mask_vectors
             elif n_channels != 3:

@@ -465,8 +465,10 @@ def find_view_clusters(estimator, X, random_state):
     -------
     ndarray of shape (n_samples,)
     """
+    augment = getattr(estimator, "augment", None)
     model = ViewGraphClustering(
         estimator.n_clusters,
+        augment=augment if callable(augment) else "auto",
         device=estimator.device,
         precision=estimator.precision,
         verbose=estimator.verbose,

@@ -414,6 +414,8 @@ class ITECClustering(BaseAutoencoderClustering):
     def _fit_network(self, X, random_state):
         """Fit both autoencoders and cluster; Ctrl-C cuts any of it short."""
         self._check_settings(len(X))
+        for name in ("n_representatives_", "n_nearest_"):  # of a fit before
+            vars(self).pop(name, None)
         autoencoder = self._fit_autoencoder(X)
         encoders = [autoencoder.encoder]
         if self.topology:

@@ -1,10 +1,9 @@
 """Clustering by views of samples and the graph of their neighbours."""
 
-import copy
 from functools import partial
 from inspect import signature
 from itertools import islice
-from math import ceil
+from math import ceil, prod
 from numbers import Integral, Real
 
 import numpy as np
@@ -18,6 +17,7 @@ from torch import nn
 from skdeepcluster._base import (
     AUGMENTATIONS,
     BaseDeepClustering,
+    build_module,
     resolve_augmentation,
 )
 from skdeepcluster._device import autocast
@@ -72,9 +72,11 @@ _SETTLING = 1 / 3
 # Steps between two entries of the history, and so of the progress bar.
 _STEPS_OF_AN_ENTRY = 50
 
-# Dimensions to which inputs are reduced for their graph, and rows that decide how.
+# Dimensions to which inputs are reduced for their graph, and rows that decide how:
+# fewer of wide ones, which may be sparse and are not so there.
 _INPUT_DIMS = 64
 _ROWS_FOR_INPUT_DIMS = 4096
+_NUMBERS_FOR_INPUT_DIMS = 2**27  # of these rows together, half a GiB
 
 # An embedding is given up if it spreads over less than this share of its sphere, or
 # over hardly more than one dimension.
@@ -146,7 +148,8 @@ class ViewGraphClustering(BaseDeepClustering):
 
     learning_rate : float, default=3e-3
         Highest learning rate of AdamW, positive. It climbs to it in the first
-        fifth of the steps and falls to nearly zero, in each phase.
+        fifth of the steps and falls to nearly zero, in each phase; the last, in which
+        clusters settle, climbs to a third of it.
 
     n_neighbors : int, default=10
         Number of neighbours of each sample in the graph.
@@ -370,7 +373,8 @@ class ViewGraphClustering(BaseDeepClustering):
         """Network that embeds a batch, not yet scaled to unit length."""
         network = self.network
         if callable(network):
-            return _check_encoder(copy.deepcopy(network(X.shape)), X.shape).to(X.device)
+            encoder = build_module("network", network, X.shape)
+            return _check_encoder(encoder, X.shape).to(X.device)
         is_image = len(X.shape) == 3
         if network == "conv" and not is_image:
             raise ValueError(
@@ -455,7 +459,7 @@ class ViewGraphClustering(BaseDeepClustering):
 
     def _input_graph(self, X, random_state):
         """Graph of the inputs themselves, or None."""
-        if self.input_weight == 0 or len(X) < 2:
+        if self.input_weight == 0 or self.partition == "ensemble" or len(X) < 2:
             return None
         rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
         return neighbor_graph(rows, self.n_neighbors, random_state)
@@ -604,7 +608,8 @@ def _renumber(labels, previous):
 
 def _reduce_inputs(X, random_state):
     """Centre samples, and project many columns on the main directions of some rows."""
-    n_rows = min(len(X), _ROWS_FOR_INPUT_DIMS)
+    most = max(_INPUT_DIMS, _NUMBERS_FOR_INPUT_DIMS // prod(X.shape))
+    n_rows = min(len(X), _ROWS_FOR_INPUT_DIMS, most)
     rows = random_state.choice(len(X), n_rows, replace=False)
     some = X[torch.from_numpy(rows).to(X.device)].flatten(1)
     mean = some.mean(dim=0)
@@ -613,7 +618,9 @@ def _reduce_inputs(X, random_state):
         directions = torch.eye(n_features, dtype=torch.float32, device=X.device)
     else:
         q = min(_INPUT_DIMS, n_rows)
-        _, _, directions = torch.svd_lowrank(some - mean, q=q, niter=4)
+        # on the processor, for not every device decomposes
+        _, _, directions = torch.svd_lowrank((some - mean).cpu(), q=q, niter=4)
+        directions = directions.to(X.device)
     with torch.device("cpu"):
         linear = nn.Linear(n_features, directions.shape[1]).float()
     projection = nn.Sequential(nn.Flatten(), linear).to(X.device)

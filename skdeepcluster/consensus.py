@@ -258,6 +258,10 @@ def encode_labelings(labelings):
     for labels in labelings:
         if labels.dtype.kind == "f" and not np.isfinite(labels).all():
             raise ValueError("Got labels that are NaN or infinite.")
+        if labels.dtype.kind == "O" and any(
+            label is None or label != label for label in labels
+        ):
+            raise ValueError("Got labels of which some are missing.")
     pairs = [np.unique(labels, return_inverse=True) for labels in labelings]
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 

@@ -142,12 +142,14 @@ BAD_LABELINGS = {
     "lengths": [[0, 1], [0, 1, 1]],
     "one vector": [0, 1, 1],
     "NaN": [[0.0, np.nan]],
+    "None": [["a", None]],
+    "NaN among strings": [np.array(["a", np.nan], dtype=object)],
 }
 
 
 @pytest.mark.parametrize("case", BAD_LABELINGS)
 def test_bad_labelings(case):
-    with pytest.raises(ValueError, match=r"labelings of shapes|labels that are NaN"):
+    with pytest.raises(ValueError, match=r"labelings of shapes|are NaN|are missing"):
         cluster_weights(BAD_LABELINGS[case])
 
 

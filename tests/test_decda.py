@@ -378,6 +378,19 @@ def test_a_start_from_views_and_graph(digits, quick_viewgraph, estimator):
     assert_array_equal(model.predict(digits), model.labels_)
 
 
+def test_a_callable_augments_the_views_of_the_start_as_well(digits, quick_viewgraph):
+    batches = []
+
+    def augment(batch):
+        batches.append(batch)
+        return batch
+
+    nowhere_else = {"augment_pretrain": False, "augment_finetune": False}
+    model = DECDAClustering(4, augment=augment, pretrain_epochs=1, **nowhere_else)
+    model.set_params(max_iter=0, random_state=0).fit(digits)
+    assert len(batches) >= 2 * 20
+
+
 def test_ctrl_c_while_views_and_graph_are_at_work(digits, quick_viewgraph, monkeypatch):
     monkeypatch.setattr(
         ViewGraphClustering, "_learn_views", interrupting(lambda *args: None)

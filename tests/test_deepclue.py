@@ -1,6 +1,7 @@
 """Tests of DeepCluE beyond what every deep estimator promises."""
 
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -246,6 +247,12 @@ class TestBackbones:
         assert model.image_shape_ == (8, 8)
         np.testing.assert_array_equal(model.predict(digits), model.labels_)
 
+    @pytest.mark.parametrize(("image_size", "blur"), [(None, 0.5), (32, 0.0)])
+    def test_only_large_images_are_blurred(self, image_size, blur):
+        model = DeepCluEClustering(image_size=image_size)
+        (augment,) = model._augmentation(SimpleNamespace(shape=(3, 96, 96))).args
+        assert getattr(augment, "keywords", {}).get("blur", 0.0) == blur
+
     def test_dense_backbone_of_images(self, model, digits):
         model.set_params(backbone="dense").fit(digits)
         assert model.layers_[:3] == ["backbone.fc1", "backbone.fc2", "backbone.fc3"]
@@ -441,6 +448,7 @@ BAD_PARAMETERS = {
     "no layers": ({"layers": []}, "layers"),
     "layers": ({"layers": "all"}, "layers"),
     "backbone": ({"backbone": "vgg"}, "backbone"),
+    "a module": ({"backbone": nn.Flatten()}, "module as backbone; expected a callable"),
     "not a module": ({"backbone": lambda shape: np.sum}, "expected a torch.nn.Module"),
     "image_size": ({"image_size": 0}, "image_size"),
     "instance temperature": ({"instance_temperature": 0.0}, "instance_temperature"),

@@ -459,6 +459,8 @@ def test_history_terms_shares_and_changes():
         "loss": [3.0, 2.0, 1.5, 1.2, 1.1],
         "term": [nan, nan, 0.5, 0.2, 0.1],
         "upper": [nan, nan, 0.9, 0.8, 0.7],
+        "alike": [nan, nan, 0.2, 0.2, 0.2],
+        "different": [nan, nan, 0.5, 0.5, 0.5],
         "seconds": [1.0] * 5,
         "label_change": [nan, nan, nan, 0.4, 0.1],
         "largest_cluster": [nan, nan, 0.5, 0.4, 0.3],

@@ -185,6 +185,16 @@ def test_bad_base_clusters(noise, pair):
         clone(ENSEMBLE).set_params(base_clusters=pair).fit(noise)
 
 
+def test_exhausted_memory_has_a_remedy(noise):
+    class Exhausting(KMeans):
+        def fit(self, X, y=None):
+            raise RuntimeError("out of memory")
+
+    model = EnsembleClustering(2, base=Exhausting(), n_base=1, n_jobs=1)
+    with pytest.raises(MemoryError, match="give fewer samples"):
+        model.fit(noise)
+
+
 # --- joblib --------------------------------------------------------------------------
 
 

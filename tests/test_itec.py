@@ -533,6 +533,13 @@ def test_numbers_that_were_used(digits):
     assert len(topology.representatives) == n_representatives
 
 
+def test_numbers_of_a_fit_before_are_gone(digits):
+    model = make().fit(digits)
+    model.set_params(topology=False).fit(digits)
+    assert not hasattr(model, "n_representatives_")
+    assert not hasattr(model, "n_nearest_")
+
+
 # --- real digits ---------------------------------------------------------------------
 
 

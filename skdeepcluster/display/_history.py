@@ -15,7 +15,16 @@ from skdeepcluster.display._shared import (
 
 # What estimators record beside losses.
 _SHARES = ("largest_cluster", "smallest_cluster")
-_NO_LOSSES = {"phase", "seconds", "label_change", "upper", "lower", *_SHARES}
+_NO_LOSSES = {
+    "phase",
+    "seconds",
+    "label_change",
+    "upper",
+    "lower",
+    "alike",
+    "different",
+    *_SHARES,
+}
 _COLUMNS = 2
 
 
