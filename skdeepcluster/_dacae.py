@@ -574,7 +574,8 @@ class DACAEClustering(BaseAutoencoderClustering):
                     references = F.normalize(network(clean), dim=1)
             alike, different = losses.select_pairs(references, upper, lower)
             clustering = losses.pair_loss(features, alike, different)
-            sizes.add_(references.argmax(dim=1).bincount(minlength=len(sizes)))
+            labels = references.argmax(dim=1)
+            sizes.scatter_add_(0, labels, torch.ones_like(labels))
             n_pairs = len(rows) * (len(rows) - 1)
             terms = {
                 "loss": self.clustering_weight * clustering,

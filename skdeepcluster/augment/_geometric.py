@@ -71,13 +71,13 @@ def random_affine(
     >>> augment(torch.rand(4, 3, 16, 16)).shape
     torch.Size([4, 3, 16, 16])
     """
-    n_samples, _, height, width = images.shape
+    n_samples = len(images)
 
     def draw(largest, *shape):
         uniform = torch.rand(n_samples, *shape, device=images.device)
         return (2 * uniform - 1) * largest
 
-    sides = torch.tensor([height, width], device=images.device)
+    sides = _sides(images)
     translation = draw(shift, 2) * sides
     matrix = _rotation(draw(math.radians(rotation)))
     if shear > 0:
@@ -105,6 +105,12 @@ def _shear(slopes):
 def _multiply(A, B):
     """Batched 2 x 2 product; written out since autocast would round a matmul."""
     return (A[:, :, :, None] * B[:, None, :, :]).sum(dim=2)
+
+
+def _sides(images):
+    """Height and width, made where the images are: a copy would be waited for."""
+    height, width = images.shape[2:]
+    return torch.linspace(height, width, 2, dtype=torch.float32, device=images.device)
 
 
 def random_resized_crop(
@@ -158,8 +164,8 @@ def random_resized_crop(
     >>> random_resized_crop(torch.rand(4, 3, 16, 16), flip=0.5).shape
     torch.Size([4, 3, 16, 16])
     """
-    n_samples, _, *size = images.shape
-    sides = torch.tensor(size, dtype=torch.float32, device=images.device)
+    n_samples = len(images)
+    sides = _sides(images)
     box, is_random = _draw_boxes(n_samples, sides, scale, ratio)  # (n, 2), (n, 1)
     # of the box's centre, relative to the image's
     room = (sides - box) * is_random

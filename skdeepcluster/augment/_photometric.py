@@ -141,7 +141,7 @@ def _turn_hue(images, turns):
         torch.where(channel == 1, blue - red, red - green),
     )
     sixths = sixths / chroma.where(chroma > 0, 1.0) + 2 * channel + 6 * turns
-    offsets = torch.tensor([5.0, 3.0, 1.0], dtype=images.dtype, device=images.device)
+    offsets = torch.arange(5, 0, -2, dtype=images.dtype, device=images.device)
     distances = (sixths + offsets.view(1, 3, 1, 1)) % 6
     return value - chroma * distances.minimum(4 - distances).clamp(0, 1)
 
