@@ -243,6 +243,12 @@ class UltraScalableSpectralClustering(BaseTransferCut):
         rows = random_state.choice(len(X), n_rows, replace=False)
         candidates = self._prepare(X[rows])
         distinct, first = np.unique(candidates, axis=0, return_index=True)
+        if len(distinct) < self.n_clusters and n_rows < len(X):
+            # rows that are repeated often have left no place for others
+            rows = np.unique(X, axis=0)
+            rows = rows[random_state.permutation(len(rows))[:n_rows]]
+            candidates = self._prepare(rows)
+            distinct, first = np.unique(candidates, axis=0, return_index=True)
         if min(len(distinct), n_wanted) < self.n_clusters:
             raise ValueError(
                 f"Got n_clusters={self.n_clusters}, more than the "

@@ -118,6 +118,16 @@ def test_fewer_representatives_than_clusters(vectors, selection):
         model.fit(vectors[0])
 
 
+@pytest.mark.parametrize("selection", ["hybrid", "random"])
+def test_rows_that_are_repeated_often_leave_a_place_for_others(selection):
+    rare = make_blobs(12, 3, centers=12, random_state=0)[0]
+    X = np.concatenate([rare, np.repeat(rare[:2], 1000, axis=0)])
+    model = clone(USPEC).set_params(n_clusters=12, n_representatives=12)
+    model.set_params(selection=selection).fit(X)
+    assert len(model.representatives_) == 12
+    assert adjusted_rand_score(range(12), model.labels_[:12]) == 1
+
+
 def test_more_neighbors_than_representatives(vectors):
     model = clone(USPEC).set_params(n_representatives=4, n_neighbors=50)
     indices, _ = links(model.fit(vectors[0]), vectors[0])
