@@ -3,7 +3,8 @@ My own folder of images
 =======================
 
 From files to clusters and back to files. The folder is made up here, of digits that
-are written as PNG files; with photographs nothing changes but the numbers.
+are written as PNG files. Photographs are read alike, but need other features first: see
+*Choosing a method*.
 """
 
 # %%
@@ -43,8 +44,9 @@ print(photos.images.shape, photos.images.dtype, photos.filenames[:2])
 
 # %%
 # Subfolders are classes for ``photos.target``, in case they mean something. Here they
-# do not, and are not used. How many clusters there are is for you to say. If you do not
-# know, take more than you expect, and put together what belongs together.
+# do not, and are not used. How many clusters there are is for you to say (only
+# ``ViewGraphClustering`` can look for it). If you do not know, take more than you
+# expect, and put together what belongs together.
 
 model = ITECClustering(12, pretrain_epochs=15, batch_size=64, random_state=0)
 model.fit(photos.images)

@@ -28,7 +28,9 @@ from skdeepcluster.display import (
 digits = load_digits()
 images = digits.images
 
-collapsed = DECDAClustering(10, pretrain_epochs=5, max_iter=200, random_state=0)
+collapsed = DECDAClustering(
+    10, init="ensemble", pretrain_epochs=5, max_iter=200, random_state=0
+)
 collapsed.fit(images)
 print(np.bincount(collapsed.labels_))
 TrainingHistoryDisplay.from_estimator(collapsed)
@@ -44,10 +46,10 @@ ClusterGalleryDisplay.from_estimator(collapsed, images, n_members=4)
 plt.show()
 
 # %%
-# What to do, in this order: pretrain longer (``pretrain_epochs="auto"`` is a good
-# start); lower ``learning_rate``; keep the decoder in training (``objective="idec"``);
-# or choose a method without finetuning, such as :class:`~skdeepcluster.ITECClustering`,
-# which cannot collapse.
+# What to do, in this order: keep the default ``init``; pretrain longer
+# (``pretrain_epochs="auto"`` is a good start); lower ``learning_rate``; keep the decoder
+# in training (``objective="idec"``); or choose a method without finetuning, such as
+# :class:`~skdeepcluster.ITECClustering`, which cannot collapse.
 
 model = ITECClustering(
     10, pretrain_epochs=20, augment=None, batch_size=64, random_state=0

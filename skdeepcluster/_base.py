@@ -468,7 +468,8 @@ def resolve_augmentation(name, input_shape):
         raise ValueError(
             f"Got augment={name!r} for vectors of {input_shape[0]} features; give "
             "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
-            "image_shape=(h, w), or choose 'noise', 'masking' or None."
+            "image_shape=(h, w), or choose 'corruption', 'noise', 'masking' or "
+            "None."
         )
     return partial(_augmented, AUGMENTATIONS.get(name, name))
 

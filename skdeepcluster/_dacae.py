@@ -638,7 +638,7 @@ class DACAEClustering(BaseAutoencoderClustering):
             return
         yield (
             "All samples were drawn into one cluster, or away from each other, so "
-            "that the labels mean little. Choose init='kmeans', pretrain longer, "
+            "that the labels mean little. Choose init='viewgraph', pretrain longer, "
             "augment, or lower the learning rate."
         )
 

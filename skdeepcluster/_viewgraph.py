@@ -103,7 +103,7 @@ class ViewGraphClustering(BaseDeepClustering):
     graph is cut again, and so on, until labels settle.
 
     This is our own combination of known parts, not the method of a paper. It is the one
-    to try first: it takes a minute where autoencoders take many, and the graph finds
+    to try first: it takes less time than the autoencoders, and the graph finds
     clusters of any shape and size.
 
     Parameters
