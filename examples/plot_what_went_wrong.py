@@ -47,9 +47,9 @@ plt.show()
 
 # %%
 # What to do, in this order: keep the default ``init``; pretrain longer
-# (``pretrain_epochs="auto"`` is a good start); lower ``learning_rate``; keep the decoder
-# in training (``objective="idec"``); or choose a method without finetuning, such as
-# :class:`~skdeepcluster.ITECClustering`, which cannot collapse.
+# (``pretrain_epochs="auto"`` is a good start); lower ``learning_rate``; keep the
+# decoder in training (``objective="idec"``); or choose a method without finetuning,
+# such as :class:`~skdeepcluster.ITECClustering`, which cannot collapse.
 
 model = ITECClustering(
     10, pretrain_epochs=20, augment=None, batch_size=64, random_state=0
