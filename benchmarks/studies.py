@@ -66,7 +66,7 @@ Fashion-MNIST, and .790 and .764 on all of CIFAR-10.
 VIEWGRAPH_HEADER = """\
 ## What each part of views and graphs does
 
-ACC; NMI of `ViewGraphClustering` and of less than it, seed 0. *Both graphs* is the
+ACC; NMI of `ViewGraphClustering` and of less than it, a line a seed. *Both graphs* is the
 first partition, and *no rounds* what the network makes of it; *whole* is all of it.
 `benchmarks/viewgraph_ablation.py` makes these runs.
 """
@@ -302,10 +302,11 @@ def viewgraph_report(investigations):
         study for study in investigations if study.get("study") == "viewgraph_ablation"
     ]
     names = [name for name in ablations[0]["variants"] if name != "views"]
-    titles = ("Data", *names)
+    titles = ("Data", "Seed", *names)
     rows = [
         [
             f"{study['dataset']} ({study['n_samples']:,})",
+            str(study["seed"]),
             *(
                 f"{scores['acc']:.3f}; {scores['nmi']:.3f}"
                 for scores in map(study["variants"].get, names)
