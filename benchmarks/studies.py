@@ -66,8 +66,8 @@ Fashion-MNIST, and .790 and .764 on all of CIFAR-10.
 VIEWGRAPH_HEADER = """\
 ## What each part of views and graphs does
 
-ACC; NMI of `ViewGraphClustering` and of less than it, a line a seed. *Both graphs* is the
-first partition, and *no rounds* what the network makes of it; *whole* is all of it.
+ACC; NMI of `ViewGraphClustering` and of less than it, a line a seed. *Both graphs* is
+the first partition, and *no rounds* what the network makes of it; *whole* is all of it.
 `benchmarks/viewgraph_ablation.py` makes these runs.
 """
 
