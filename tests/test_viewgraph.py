@@ -61,9 +61,9 @@ def test_digits_as_vectors():
 def test_digits_as_images():
     data = load_digits()
     rows = data.target < 5
-    model = clone(BRIEF).set_params(n_clusters=6, view_steps=100)
+    # a few ones without a foot must not take the place of a digit
+    model = clone(BRIEF).set_params(n_clusters=5, view_steps=100)
     labels = model.fit_predict(data.images[rows])
-    # ones have two styles, with a foot and without, which make clusters of their own
     assert adjusted_rand_score(data.target[rows], labels) > 0.9
 
 
