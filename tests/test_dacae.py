@@ -416,9 +416,7 @@ def collapse(monkeypatch):
 def test_a_collapse_that_comes_back_is_told(digits, monkeypatch, init):
     collapse(monkeypatch)
     model = make(init=init, learning_rate=0.1, threshold_step=0.02)
-    with pytest.warns(
-        UserWarning, match=r"one cluster.*init='viewgraph', pretrain"
-    ):
+    with pytest.warns(UserWarning, match=r"one cluster.*init='viewgraph', pretrain"):
         model.fit(digits)
     assert model.stop_reason_ == "collapsed"
     starts = pair_entries(model)["upper"] == 0.95
