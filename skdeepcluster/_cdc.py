@@ -160,7 +160,8 @@ class CDCClustering(BaseEmbeddedClustering):
     max_iter : int or "auto", default="auto"
         Largest number of finetuning steps; with 0 the result is that of k-means on
         the autoencoder's embedding, or of the clusters that were taught. ``"auto"`` is
-        as many as in pretraining's ``"auto"``.
+        1.5 steps for every sample, or 3,000 if that is fewer; 200 where clusters are
+        found elsewhere than in the embedding.
 
     update_interval : int or "auto", default="auto"
         Number of steps after which targets are refreshed; ``"auto"`` is half a pass

@@ -8,6 +8,7 @@ from numbers import Integral, Real
 import torch
 import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
+from torch import nn
 
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
@@ -44,6 +45,9 @@ _LOWER_PACE = 0.1
 
 # Steps that teach the head the clusters of its start.
 _HEAD_STEPS = 500
+
+# Learning rates of "auto": from clusters that the network was taught, and otherwise.
+_LEARNING_RATES = {True: 1e-4, False: 1e-3}
 
 # Images whose mean is taken at once.
 _ROWS_OF_A_CHUNK = 1024
@@ -156,9 +160,11 @@ class DACAEClustering(BaseAutoencoderClustering):
 
     init : {"viewgraph", "random", "kmeans", "ensemble"}, default="viewgraph"
         How the classifier starts: taught the clusters of
-        :class:`ViewGraphClustering`; with random weights, as in the paper; or taught
-        the clusters that k-means or :class:`EnsembleClustering` finds in the
-        pretrained embedding.
+        :class:`ViewGraphClustering`, together with the encoder, for 1.5 steps for every
+        sample, but at least 200 and at most 1,200, at eight times
+        ``pretrain_learning_rate``; with random weights, as in the paper; or taught the
+        clusters that k-means or :class:`EnsembleClustering` finds in the pretrained
+        embedding.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
@@ -170,8 +176,13 @@ class DACAEClustering(BaseAutoencoderClustering):
     pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
         Optimisers of pretraining and of what follows; ``"sgd"`` has a momentum of 0.9.
 
-    pretrain_learning_rate, learning_rate : float, default=1e-3
-        Their learning rates, positive.
+    pretrain_learning_rate : float, default=1e-3
+        Learning rate of pretraining, positive.
+
+    learning_rate : float or "auto", default="auto"
+        Learning rate of what follows, positive. ``"auto"`` is 1e-4 with
+        ``init="viewgraph"``, whose clusters pairs would take apart otherwise once the
+        thresholds let doubtful ones in, and 1e-3 with others.
 
     pretrain_schedule, schedule : {"constant", "one-cycle"}, \
             default="one-cycle" and "constant"
@@ -210,17 +221,18 @@ class DACAEClustering(BaseAutoencoderClustering):
         ``centers``.
 
     n_iter_ : int
-        Number of steps taken after pretraining, the last ones before Ctrl-C included.
+        Number of steps of learning from pairs, the last ones before Ctrl-C included.
 
     stop_reason_ : {"max_iter", "collapsed", "interrupted"}
         Why training ended: the thresholds met, nearly all pairs became alike (or none
         was in the end), or Ctrl-C.
 
     history_ : dict of list
-        One entry for each epoch of pretraining and of learning from pairs, and a
-        last one for the decoder where that did not learn along: ``"phase"``,
-        ``"loss"`` and its terms, ``"seconds"``; the thresholds ``"upper"`` and
-        ``"lower"``, the shares ``"alike"`` and ``"different"`` of pairs selected among
+        One entry for each epoch of pretraining, those of :class:`ViewGraphClustering`
+        if it finds the first clusters, one for as many steps of teaching these, one for
+        each epoch of learning from pairs, and a last one for the decoder where that did
+        not learn along: ``"phase"``, ``"loss"`` and its terms, ``"seconds"``; the
+        thresholds ``"upper"`` and ``"lower"``, the shares ``"alike"`` and ``"different"`` of pairs selected among
         all pairs of the batches, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them. NaN where something does not apply. Where
         training collapsed and started once more, ``"upper"`` does as well.
@@ -297,7 +309,10 @@ class DACAEClustering(BaseAutoencoderClustering):
         "threshold_step": [Interval(Real, 0, 1, closed="neither")],
         "init": [StrOptions({"random", "kmeans", "ensemble", "viewgraph"})],
         "optimizer": [StrOptions({"adam", "sgd"})],
-        "learning_rate": [Interval(Real, 0, None, closed="neither")],
+        "learning_rate": [
+            Interval(Real, 0, None, closed="neither"),
+            StrOptions({"auto"}),
+        ],
         "schedule": [StrOptions({"constant", "one-cycle"})],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
     }
@@ -323,7 +338,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         pretrain_learning_rate=1e-3,
         pretrain_schedule="one-cycle",
         optimizer="adam",
-        learning_rate=1e-3,
+        learning_rate="auto",
         schedule="constant",
         batch_size=128,
         device="auto",
@@ -492,16 +507,24 @@ class DACAEClustering(BaseAutoencoderClustering):
             self._start_and_learn(X, "kmeans", random_state)
 
     def _start_and_learn(self, X, init, random_state):
-        finish(lambda: self._start_head(X, init, random_state), self._interrupt)
+        labels = finish(
+            lambda: self._start_head(X, init, random_state), self._interrupt
+        )
+        network = self.network_
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
+                if init == "viewgraph":  # clusters that the embedding may not show yet
+                    parameters = [network.encoder, network.head]
+                    parameters = nn.ModuleList(parameters).parameters()
+                    _, n_steps = self._plan_pretraining(len(X))
+                    self._teach(X, labels, parameters, n_steps)
                 self._learn_from_pairs(X)
 
     def _start_head(self, X, init, random_state):
-        """Teach the head what another method finds in the embedding, if any."""
+        """Teach the head what another method finds, if any, and return that."""
         in_haste = self.stop_reason_ == "interrupted"
         if init == "random" and not in_haste:
-            return
+            return None
         Z = self._embed(X)
         labels, _ = self._find_clusters(X, Z, init, random_state)
         head = self.network_.head
@@ -518,6 +541,7 @@ class DACAEClustering(BaseAutoencoderClustering):
             module=head,
             optimizer=make_optimizer("adam", head.parameters(), 1e-3),
         )
+        return labels
 
     def _thresholds(self):
         """Both thresholds of every epoch, until they meet."""
@@ -533,8 +557,11 @@ class DACAEClustering(BaseAutoencoderClustering):
     def _learn_from_pairs(self, X):
         """Minimise the joint loss while the thresholds approach each other."""
         thresholds = self._thresholds()
+        learning_rate = self.learning_rate
+        if learning_rate == "auto":
+            learning_rate = _LEARNING_RATES[self._knows_clusters()]
         optimizer = make_optimizer(
-            self.optimizer, self.network_.parameters(), self.learning_rate
+            self.optimizer, self.network_.parameters(), learning_rate
         )
         _, n_steps = self._plan_pretraining(len(X))
         training = {

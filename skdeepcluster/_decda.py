@@ -108,8 +108,8 @@ class DECDAClustering(BaseEmbeddedClustering):
         of shape (n_clusters, latent_dim); or from given clusters, integers from 0 of
         shape (n_samples,). Clusters that are found elsewhere than in the embedding
         are taught before finetuning: for 1.5 steps for every sample, but at least 200
-        and at most 800, they are the targets of the ``"dec"`` objective, at four times
-        the learning rate.
+        and at most 1,200, they are the targets of the ``"dec"`` objective; by Adam, at
+        eight times ``pretrain_learning_rate`` (0.008 if its optimiser is another).
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
@@ -133,7 +133,7 @@ class DECDAClustering(BaseEmbeddedClustering):
     max_iter : int or "auto", default="auto"
         Largest number of finetuning steps; with 0 samples belong to the closest of
         the first centres, after clusters found elsewhere are taught. ``"auto"`` makes
-        it 1.5 steps for every sample, or 3,000 steps if that is fewer; 400 where
+        it 1.5 steps for every sample, or 3,000 steps if that is fewer; 200 where
         clusters are found elsewhere than in the embedding.
 
     update_interval : int or "auto", default="auto"

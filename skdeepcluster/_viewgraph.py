@@ -157,8 +157,8 @@ class ViewGraphClustering(BaseDeepClustering):
     input_weight : float, default=1.0
         Weight of a second graph beside that of the embedding: of the samples as they
         are, reduced to 64 principal components. It keeps together what augmentation
-        takes apart. It is halved in every round, as the embedding gets better; 0
-        does without.
+        takes apart. For images it is halved in every round, as the embedding gets
+        better; 0 does without.
 
     partition : {"communities", "ensemble"}, default="communities"
         How embedded samples are clustered: by communities of the graph, or by
@@ -464,7 +464,7 @@ class ViewGraphClustering(BaseDeepClustering):
         rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
         return neighbor_graph(rows, self.n_neighbors, random_state)
 
-    def _partition(self, Z, input_graph, random_state, n_rounds=0):
+    def _partition(self, Z, input_graph, random_state, n_halvings=0):
         """Cluster embedded samples, by graphs of neighbours or by an ensemble."""
         n_clusters = self.n_clusters_
         if self.partition == "ensemble" and len(np.unique(Z, axis=0)) >= n_clusters:
@@ -474,7 +474,7 @@ class ViewGraphClustering(BaseDeepClustering):
                 return labels
         W = neighbor_graph(Z, self.n_neighbors, random_state)
         if input_graph is not None:
-            W = (W + self.input_weight / 2**n_rounds * input_graph).tocsr()
+            W = (W + self.input_weight / 2**n_halvings * input_graph).tocsr()
         return partition_graph(W, n_clusters)
 
     def _check_spread(self, Z):
@@ -504,7 +504,9 @@ class ViewGraphClustering(BaseDeepClustering):
             self._teach(X, labels, "round", augment, label_change=label_change)
             Z = self._embed(X).cpu().numpy()
             previous = labels
-            labels = self._partition(Z, input_graph, random_state, self.n_rounds_)
+            # of vectors, noise teaches less than the views of images do
+            n_halvings = self.n_rounds_ if len(X.shape) == 3 else 0
+            labels = self._partition(Z, input_graph, random_state, n_halvings)
             labels = _renumber(labels, previous)
             label_change = float(np.mean(labels != previous))
             if label_change < self.tol:

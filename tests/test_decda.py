@@ -204,8 +204,8 @@ def test_auto_budgets_are_bounded():
 def test_clusters_that_are_known_take_fewer_steps(init):
     model = DECDAClustering(init=init)
     assert model._plan_pretraining(10_000) == (11, 39)
-    assert model._plan_finetuning(10_000) == (400, 20)
-    assert model._plan_finetuning(200) == (300, 10)
+    assert model._plan_finetuning(10_000) == (200, 20)
+    assert model._plan_finetuning(100) == (150, 10)
     model.set_params(pretrain_epochs=30, max_iter=5000)
     assert model._plan_pretraining(10_000) == (30, 39)
     assert model._plan_finetuning(10_000) == (5000, 20)
@@ -341,7 +341,7 @@ def test_teaching_precedes_finetuning_and_ends_with_samples_as_they_are(
         "decoder",
     ]
     rates = [args[2] for args, _ in spied["make_optimizer"]]
-    assert rates[1:3] == [4e-3, 1e-3]
+    assert rates[1:3] == [8e-3, 1e-3]
     schedules = [(args[0], args[2]) for args, _ in spied["make_scheduler"]]
     assert schedules[1:3] == [("one-cycle", 8), ("one-cycle", 5)]
 

@@ -173,7 +173,16 @@ def test_partition_decides(monkeypatch):
         np.testing.assert_array_equal(taught, np.arange(90) % 3)
 
 
-def test_the_graph_of_inputs_counts_half_as_much_in_every_round(monkeypatch):
+@pytest.mark.parametrize(
+    ("settings", "weights"),
+    [
+        ({"image_shape": (2, 4)}, [0.6, 0.3, 0.15, 0.075]),
+        ({}, [0.6, 0.6, 0.6, 0.6]),  # vectors
+    ],
+)
+def test_the_graph_of_inputs_counts_less_of_images_in_every_round(
+    monkeypatch, settings, weights
+):
     graphs, cut, link = [], [], _viewgraph.neighbor_graph
 
     def remember(W, n_clusters):
@@ -187,13 +196,11 @@ def test_the_graph_of_inputs_counts_half_as_much_in_every_round(monkeypatch):
     monkeypatch.setattr(_viewgraph, "partition_graph", remember)
     monkeypatch.setattr(_viewgraph, "neighbor_graph", remember_graph)
     X, _ = blobs(90, 4)
-    model = clone(QUICK).set_params(max_rounds=3, tol=0.0, input_weight=0.6)
+    model = clone(QUICK).set_params(max_rounds=3, tol=0.0, input_weight=0.6, **settings)
     model.fit(X)  # with a tol of 0 no round is left out
     of_inputs, *of_embedded = graphs
     assert len(cut) == len(of_embedded) == 4
-    for W, embedded, weight in zip(
-        cut, of_embedded, [0.6, 0.3, 0.15, 0.075], strict=True
-    ):
+    for W, embedded, weight in zip(cut, of_embedded, weights, strict=True):
         np.testing.assert_allclose(W, embedded + weight * of_inputs, atol=1e-6)
     assert np.abs(of_inputs).sum() > 0
 
