@@ -232,7 +232,8 @@ class DACAEClustering(BaseAutoencoderClustering):
         if it finds the first clusters, one for as many steps of teaching these, one for
         each epoch of learning from pairs, and a last one for the decoder where that did
         not learn along: ``"phase"``, ``"loss"`` and its terms, ``"seconds"``; the
-        thresholds ``"upper"`` and ``"lower"``, the shares ``"alike"`` and ``"different"`` of pairs selected among
+        thresholds ``"upper"`` and ``"lower"``, the shares ``"alike"`` and
+        ``"different"`` of pairs selected among
         all pairs of the batches, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them. NaN where something does not apply. Where
         training collapsed and started once more, ``"upper"`` does as well.

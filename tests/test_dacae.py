@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import make_blobs
 
-from skdeepcluster import DACAEClustering, losses
+from skdeepcluster import DACAEClustering, _dacae, _embedded, losses
 from skdeepcluster._training import apply
 from skdeepcluster.augment import gaussian_noise, shifted_channels
 from skdeepcluster.datasets import load_digits
@@ -333,6 +333,38 @@ def test_a_head_is_taught_clusters_not_their_means(monkeypatch):
     settings = {"threshold_step": 0.9, "learning_rate": 1e-6, "pretrain_epochs": 20}
     model = make(init="kmeans", **settings).fit(X)
     assert np.mean(model.labels_ == y) > 0.95
+
+
+def test_encoder_and_head_are_taught_the_clusters_of_views_and_graph(
+    digits, monkeypatch
+):
+    labels = digits.sum(axis=(1, 2)).argsort().argsort() // 75  # by their ink
+    monkeypatch.setattr(_embedded, "find_view_clusters", lambda *args: labels)
+    settings = {"init": "viewgraph", "pretrain_epochs": 0, "augment": None}
+    model = make(threshold_step=0.9, **settings).fit(digits)
+    assert np.mean(model.labels_ == labels) > 0.9
+    assert model.history_["phase"] == [*["teach"] * 113, "pairs"]  # 450 steps
+
+
+@pytest.mark.parametrize(
+    ("init", "learning_rate", "expected"),
+    [("viewgraph", "auto", 1e-4), ("kmeans", "auto", 1e-3), ("viewgraph", 0.02, 0.02)],
+)
+def test_pairs_follow_taught_clusters_by_small_steps(
+    digits, monkeypatch, init, learning_rate, expected
+):
+    rates, make_optimizer = [], _dacae.make_optimizer
+    monkeypatch.setattr(
+        _embedded, "find_view_clusters", lambda *args: np.arange(300) % 4
+    )
+
+    def remember(name, parameters, rate):
+        rates.append(rate)
+        return make_optimizer(name, parameters, rate)
+
+    monkeypatch.setattr(_dacae, "make_optimizer", remember)
+    make(init=init, learning_rate=learning_rate).fit(digits)
+    assert rates[-1] == expected
 
 
 @pytest.mark.parametrize("setting", [{"optimizer": "sgd"}, {"schedule": "one-cycle"}])

@@ -317,6 +317,14 @@ def test_given_clusters_are_taught(digits, clusters, objective, max_iter):
     assert "decoder" in model.history_["phase"] or objective == "idec"
 
 
+@pytest.mark.parametrize("name", ["FcDEC", "FcIDEC", "FcDCN", "ConvDEC-DA"])
+def test_settings_of_the_paper_teach_given_clusters(digits, clusters, name):
+    settings = {"pretrain_epochs": 2, "max_iter": 0, "random_state": 0}
+    model = DECDAClustering.from_paper(name, n_clusters=4, init=clusters, **settings)
+    # FcIDEC finetunes by gradient descent with a rate of 1, by which nobody is taught
+    assert np.mean(model.fit_predict(digits) == clusters) > 0.9
+
+
 def test_a_few_samples_are_taught_as_well():
     X = np.random.RandomState(0).normal(size=(5, 4))
     model = DECDAClustering(5, init=[4, 2, 0, 1, 3], random_state=0)
