@@ -205,15 +205,18 @@ class CDCClustering(BaseEmbeddedClustering):
         Maps a batch to assignments; with ``encoder``, ``decoder`` and ``centers``.
 
     n_iter_ : int
-        Number of finetuning steps taken, the last ones before Ctrl-C included.
+        Number of finetuning steps taken, the last ones before Ctrl-C included; not
+        those that taught first clusters.
 
     stop_reason_ : {"converged", "max_iter", "interrupted"}
         Why training ended.
 
     history_ : dict of list
-        One entry for each epoch of pretraining, interval of finetuning and a last
-        one for the decoder, which then catches up with the finetuned embedding
-        (unless ``update="split"``): ``"phase"``, ``"loss"`` and its terms,
+        One entry for each epoch of pretraining, those of
+        :class:`ViewGraphClustering` if it finds the first clusters, one for each half a
+        pass of teaching these and interval of finetuning, and a last one for the
+        decoder, which then catches up with the embedding (unless ``update="split"`` and
+        no clusters were taught): ``"phase"``, ``"loss"`` and its terms,
         ``"seconds"``, ``"label_change"``, the share of labels that changed since
         the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them then. The terms, without their weights, are

@@ -8,7 +8,6 @@ from numbers import Integral, Real
 import torch
 import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
-from torch import nn
 
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
@@ -47,7 +46,7 @@ _LOWER_PACE = 0.1
 _HEAD_STEPS = 500
 
 # Learning rates of "auto": from clusters that the network was taught, and otherwise.
-_LEARNING_RATES = {True: 1e-4, False: 1e-3}
+_RATE_WHEN_TAUGHT, _RATE_OTHERWISE = 1e-4, 1e-3
 
 # Images whose mean is taken at once.
 _ROWS_OF_A_CHUNK = 1024
@@ -161,10 +160,10 @@ class DACAEClustering(BaseAutoencoderClustering):
     init : {"viewgraph", "random", "kmeans", "ensemble"}, default="viewgraph"
         How the classifier starts: taught the clusters of
         :class:`ViewGraphClustering`, together with the encoder, for 1.5 steps for every
-        sample, but at least 200 and at most 1,200, at eight times
-        ``pretrain_learning_rate``; with random weights, as in the paper; or taught the
-        clusters that k-means or :class:`EnsembleClustering` finds in the pretrained
-        embedding.
+        sample, but at least 200 and at most 1,200, by Adam, at eight times
+        ``pretrain_learning_rate`` or 0.008 if that is less; with random weights, as in
+        the paper; or taught the clusters that k-means or :class:`EnsembleClustering`
+        finds in the pretrained embedding.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
@@ -174,13 +173,13 @@ class DACAEClustering(BaseAutoencoderClustering):
         every sample, or 3,000 steps if that is fewer; 400 with ``init="viewgraph"``.
 
     pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
-        Optimisers of pretraining and of what follows; ``"sgd"`` has a momentum of 0.9.
+        Optimisers of pretraining and of pairs; ``"sgd"`` has a momentum of 0.9.
 
     pretrain_learning_rate : float, default=1e-3
         Learning rate of pretraining, positive.
 
     learning_rate : float or "auto", default="auto"
-        Learning rate of what follows, positive. ``"auto"`` is 1e-4 with
+        Learning rate of learning from pairs, positive. ``"auto"`` is 1e-4 with
         ``init="viewgraph"``, whose clusters pairs would take apart otherwise once the
         thresholds let doubtful ones in, and 1e-3 with others.
 
@@ -229,14 +228,15 @@ class DACAEClustering(BaseAutoencoderClustering):
 
     history_ : dict of list
         One entry for each epoch of pretraining, those of :class:`ViewGraphClustering`
-        if it finds the first clusters, one for as many steps of teaching these, one for
-        each epoch of learning from pairs, and a last one for the decoder where that did
-        not learn along: ``"phase"``, ``"loss"`` and its terms, ``"seconds"``; the
-        thresholds ``"upper"`` and ``"lower"``, the shares ``"alike"`` and
-        ``"different"`` of pairs selected among
+        if it finds the first clusters, one for each half a pass of teaching these, one
+        for each epoch of learning from pairs, and a last one for the decoder where
+        clusters were taught or it did not learn along: ``"phase"``, ``"loss"`` and its
+        terms, ``"seconds"``; the thresholds ``"upper"`` and ``"lower"``, the shares
+        ``"alike"`` and ``"different"`` of pairs selected among
         all pairs of the batches, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them. NaN where something does not apply. Where
-        training collapsed and started once more, ``"upper"`` does as well.
+        training collapsed and started once more, ``"upper"`` does as well. Ctrl-C
+        leaves out the entry that it falls into, and the decoder's.
 
     image_shape_ : tuple of int or None
         Shape of one image, None for vectors.
@@ -433,7 +433,8 @@ class DACAEClustering(BaseAutoencoderClustering):
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
                 self._refit_decoder(X)
-        if not self._keeps_decoding():  # statistics of the decoder moved with it
+        # statistics of a decoder that was fitted again moved with it
+        if self._knows_clusters() or not self._keeps_decoding():
             finish(lambda: self._settle(X), self._interrupt)
         finish(lambda: self._find_prototypes(X), self._interrupt)
 
@@ -515,10 +516,9 @@ class DACAEClustering(BaseAutoencoderClustering):
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
                 if init == "viewgraph":  # clusters that the embedding may not show yet
-                    parameters = [network.encoder, network.head]
-                    parameters = nn.ModuleList(parameters).parameters()
-                    _, n_steps = self._plan_pretraining(len(X))
-                    self._teach(X, labels, parameters, n_steps)
+                    encoder, head = network.encoder, network.head
+                    parameters = [*encoder.parameters(), *head.parameters()]
+                    self._teach(X, labels, parameters)
                 self._learn_from_pairs(X)
 
     def _start_head(self, X, init, random_state):
@@ -560,7 +560,8 @@ class DACAEClustering(BaseAutoencoderClustering):
         thresholds = self._thresholds()
         learning_rate = self.learning_rate
         if learning_rate == "auto":
-            learning_rate = _LEARNING_RATES[self._knows_clusters()]
+            is_taught = self._knows_clusters()
+            learning_rate = _RATE_WHEN_TAUGHT if is_taught else _RATE_OTHERWISE
         optimizer = make_optimizer(
             self.optimizer, self.network_.parameters(), learning_rate
         )
@@ -667,7 +668,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         yield (
             "All samples were drawn into one cluster, or away from each other, so "
             "that the labels mean little. Choose init='viewgraph', pretrain longer, "
-            "augment, or lower the learning rate."
+            "augment, raise batch_size, or lower the learning rate."
         )
 
 

@@ -109,7 +109,7 @@ class DECDAClustering(BaseEmbeddedClustering):
         shape (n_samples,). Clusters that are found elsewhere than in the embedding
         are taught before finetuning: for 1.5 steps for every sample, but at least 200
         and at most 1,200, they are the targets of the ``"dec"`` objective; by Adam, at
-        eight times ``pretrain_learning_rate`` (0.008 if its optimiser is another).
+        eight times ``pretrain_learning_rate``, or 0.008 if that is less.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
@@ -193,9 +193,9 @@ class DECDAClustering(BaseEmbeddedClustering):
     history_ : dict of list
         One entry for each epoch of pretraining, those of
         :class:`ViewGraphClustering` if it finds the first clusters, one for each
-        interval of teaching these and of finetuning, and a last one for the decoder,
-        which then catches up with the finetuned embedding (unless it was finetuned as
-        well): ``"phase"``, ``"loss"`` and its terms,
+        half a pass of teaching these and interval of finetuning, and a last one for the
+        decoder, which then catches up with the embedding (unless it was finetuned as
+        well and no clusters were taught): ``"phase"``, ``"loss"`` and its terms,
         ``"seconds"``, ``"label_change"``, the share of labels that changed since
         the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them then. NaN where something does not apply.

@@ -49,13 +49,14 @@ _DECODER_STEPS = 300
 _SHORTEST_INTERVAL = 10
 
 # Clusters found elsewhere are taught before finetuning: for so many steps of Adam, at
-# so many times pretraining's learning rate, and this share of them, the last, on
-# samples as they are, of which augmented ones leave the network unsure. No user can
-# shorten it: at half the pace and in two thirds of the steps, half a percent of MNIST's
-# digits end in other clusters, and in a tenth nearly all in one.
-_TEACHING_STEPS, _TEACHING_PACE, _SETTLING_SHARE = 1200, 8.0, 1 / 4
-_FEWEST_TEACHING_STEPS = 200
-_RATE_OF_ADAM = 1e-3  # where pretraining has one of gradient descent, which may be 1.0
+# so many times pretraining's learning rate (up to a highest one, for that may be one
+# of gradient descent), and this share of them, the last, on samples as they are, of
+# which augmented ones leave the network unsure. No user can shorten it: at half the
+# pace and in two thirds of the steps, half a percent of MNIST's digits end in other
+# clusters, and in a tenth nearly all in one.
+_TEACHING_STEPS, _FEWEST_TEACHING_STEPS = 1200, 200
+_TEACHING_PACE, _HIGHEST_TEACHING_RATE = 8.0, 8e-3
+_SETTLING_SHARE = 1 / 4
 
 # Most steps of pretraining and finetuning, where users leave that to us, beside that.
 _MOST_WHEN_KNOWN = {"pretraining": 400, "finetuning": 200}
@@ -169,7 +170,11 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
         labels, centers = (torch.from_numpy(values).to(Z.device) for values in found)
         return labels.long(), centers
 
-    def _teach(self, X, labels, parameters, steps_of_an_entry):
+    def _half_a_pass(self, n_samples):
+        """Number of steps in half a pass, but not too few."""
+        return max(ceil(n_samples / (2 * self.batch_size)), _SHORTEST_INTERVAL)
+
+    def _teach(self, X, labels, parameters):
         """Make the network assign samples to given clusters (equation 5 of DEC)."""
         n_steps = max(auto_steps(len(X), _TEACHING_STEPS), _FEWEST_TEACHING_STEPS)
         n_augmented = n_steps - int(_SETTLING_SHARE * n_steps)
@@ -182,9 +187,8 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
             x = augment(X[rows]) if is_augmented else X[rows]
             return {"loss": losses.kl_divergence(P[rows], network(x))}
 
-        is_adam = self.pretrain_optimizer == "adam"
-        rate = self.pretrain_learning_rate if is_adam else _RATE_OF_ADAM
-        optimizer = make_optimizer("adam", parameters, _TEACHING_PACE * rate)
+        rate = min(_TEACHING_PACE * self.pretrain_learning_rate, _HIGHEST_TEACHING_RATE)
+        optimizer = make_optimizer("adam", parameters, rate)
         stream = endless_batches(
             len(X),
             self.batch_size,
@@ -196,7 +200,7 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
             loss,
             lambda n_here: islice(stream, n_here),
             n_steps=n_steps,
-            steps_of_an_entry=steps_of_an_entry,
+            steps_of_an_entry=self._half_a_pass(len(X)),
             history=self.history_,
             phase="teach",
             verbose=self.verbose,
@@ -210,7 +214,7 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
         return self._augmentation(X)
 
     def _drops_last_batch(self):
-        """Whether pretraining leaves out an incomplete last batch."""
+        """Whether passes leave out an incomplete last batch, but for finetuning."""
         return False
 
     def _augmentation(self, X, is_on=True):
@@ -224,8 +228,10 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
         """Let the decoder follow an encoder that was finetuned without it."""
         n_epochs, n_steps = self._plan_pretraining(len(X))
         n_steps = min(_DECODER_STEPS, n_epochs * n_steps)
-        is_where_it_was = self.n_iter_ == 0 and not self._knows_clusters()
-        if self._keeps_decoding() or is_where_it_was or n_steps == 0:
+        # an encoder that is taught clusters moves without it, whatever follows
+        was_taught = self._knows_clusters()
+        learned_along = self.n_iter_ == 0 or self._keeps_decoding()
+        if (learned_along and not was_taught) or n_steps == 0:
             return
         decoder = self.network_.decoder
         Z = self._embed(X)
@@ -290,12 +296,9 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
                 if labels is not None:
-                    parameters = [
-                        self.network_.centers,
-                        *autoencoder.encoder.parameters(),
-                    ]
-                    interval = self._plan_finetuning(len(X))[1]
-                    self._teach(X, labels, parameters, interval)
+                    encoder = autoencoder.encoder
+                    parameters = [self.network_.centers, *encoder.parameters()]
+                    self._teach(X, labels, parameters)
                 self._finetune(X)
                 self._refit_decoder(X)
 
@@ -311,8 +314,7 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
             if self._knows_clusters():
                 max_iter = min(max_iter, _MOST_WHEN_KNOWN["finetuning"])
         if update_interval == "auto":  # the papers' are half a pass to three quarters
-            half_a_pass = ceil(n_samples / (2 * self.batch_size))
-            update_interval = max(half_a_pass, _SHORTEST_INTERVAL)
+            update_interval = self._half_a_pass(n_samples)
         return max_iter, update_interval
 
     def _check_init(self, X, autoencoder):

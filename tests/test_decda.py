@@ -314,7 +314,16 @@ def test_given_clusters_are_taught(digits, clusters, objective, max_iter):
     assert np.mean(model.labels_ == clusters) > 0.95
     assert model.n_iter_ == max_iter
     # the decoder has seen what the encoder makes of samples now
-    assert "decoder" in model.history_["phase"] or objective == "idec"
+    assert "decoder" in model.history_["phase"]
+
+
+@pytest.mark.parametrize("objective", ["dec", "idec"])
+def test_a_decoder_follows_an_encoder_that_was_taught(digits, clusters, objective):
+    model = make(init=clusters, objective=objective, pretrain_epochs=60, max_iter=10)
+    model.fit(digits)
+    restored = model.inverse_transform(model.transform(digits))
+    error = np.mean((restored - digits) ** 2)
+    assert error < 0.9 * np.mean((digits.mean(axis=0) - digits) ** 2)
 
 
 @pytest.mark.parametrize("name", ["FcDEC", "FcIDEC", "FcDCN", "ConvDEC-DA"])
@@ -323,6 +332,21 @@ def test_settings_of_the_paper_teach_given_clusters(digits, clusters, name):
     model = DECDAClustering.from_paper(name, n_clusters=4, init=clusters, **settings)
     # FcIDEC finetunes by gradient descent with a rate of 1, by which nobody is taught
     assert np.mean(model.fit_predict(digits) == clusters) > 0.9
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "n_steps"), [(10, 200), (400, 600), (10_000, 1200)]
+)
+def test_how_long_clusters_are_taught(monkeypatch, n_samples, n_steps):
+    planned = []
+    monkeypatch.setattr(
+        _embedded, "train_steps", lambda *_, **settings: planned.append(settings)
+    )
+    X = np.random.RandomState(0).normal(size=(n_samples, 4))
+    clusters = np.arange(n_samples) % 4
+    make(init=clusters, pretrain_epochs=0, max_iter=0).fit(X)
+    (settings,) = planned
+    assert settings["n_steps"] == n_steps
 
 
 def test_a_few_samples_are_taught_as_well():
@@ -338,18 +362,19 @@ def test_teaching_precedes_finetuning_and_ends_with_samples_as_they_are(
     monkeypatch.setattr(_embedded, "_FEWEST_TEACHING_STEPS", 8)
     spy = Spy()
     model = make(init=clusters, augment=spy, max_iter=5, learning_rate=1e-3)
-    model.fit(digits)
+    by_descent = {"pretrain_optimizer": "sgd", "pretrain_learning_rate": 0.5}
+    model.set_params(optimizer="sgd", **by_descent).fit(digits)
     # 6 of the 8 steps of teaching are augmented; pretraining takes 8
     assert len(spy.batches) == 8 + 6 + 5
     assert model.n_iter_ == 5
     assert model.history_["phase"] == [
         *["pretrain"] * 2,
-        *["teach"] * 4,  # of 2 steps
+        "teach",  # half a pass, but at least 10 steps
         *["finetune"] * 3,
         "decoder",
     ]
-    rates = [args[2] for args, _ in spied["make_optimizer"]]
-    assert rates[1:3] == [8e-3, 1e-3]
+    rates = [(args[0], args[2]) for args, _ in spied["make_optimizer"]]
+    assert rates[1:3] == [("adam", 8e-3), ("sgd", 1e-3)]
     schedules = [(args[0], args[2]) for args, _ in spied["make_scheduler"]]
     assert schedules[1:3] == [("one-cycle", 8), ("one-cycle", 5)]
 
