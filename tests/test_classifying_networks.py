@@ -1,6 +1,7 @@
 """Tests of the batch-normalised networks: shapes, layers, initial weights."""
 
 import pickle
+from functools import partial
 from math import prod, sqrt
 
 import numpy as np
@@ -158,16 +159,16 @@ def test_widths_of_the_dense_network():
 
 
 @pytest.mark.parametrize(
-    "network",
+    "build",
     [
-        NormalizedConvolutionalAutoencoder((3, 32, 32)),
-        NormalizedDenseAutoencoder((50,)),
-        ClusterHead(256, 10),
+        partial(NormalizedConvolutionalAutoencoder, (3, 32, 32)),
+        partial(NormalizedDenseAutoencoder, (50,)),
+        partial(ClusterHead, 256, 10),
     ],
     ids=["conv", "dense", "head"],
 )
-def test_weights_start_as_hes_normal_ones(network):
-    for layer in network.modules():
+def test_weights_start_as_hes_normal_ones(build):
+    for layer in build().modules():
         if not isinstance(layer, WEIGHTED):
             continue
         weight = layer.weight.detach()
