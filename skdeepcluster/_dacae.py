@@ -16,7 +16,6 @@ from skdeepcluster._embedded import BaseAutoencoderClustering
 from skdeepcluster._training import (
     apply,
     batches,
-    endless_batches,
     finish,
     keeping_on_interrupt,
     make_optimizer,
@@ -529,13 +528,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         Z = self._embed(X)
         labels, _ = self._find_clusters(X, Z, init, random_state)
         head = self.network_.head
-        steps = endless_batches(
-            len(X),
-            self.batch_size,
-            shuffle=True,
-            drop_last=self._drops_last_batch(),
-            device=X.device,
-        )
+        steps = self._endless_batches(X)
         train(
             lambda rows: {"loss": F.cross_entropy(head(Z[rows]).float(), labels[rows])},
             islice(steps, _HEAD_STEPS),

@@ -127,6 +127,16 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
             device=X.device,
         )
 
+    def _endless_batches(self, X):
+        """Row indices of passes over X, one after another."""
+        return endless_batches(
+            len(X),
+            self.batch_size,
+            shuffle=True,
+            drop_last=self._drops_last_batch(),
+            device=X.device,
+        )
+
     def _plan_pretraining(self, n_samples):
         """Number of epochs, and of steps in each of them."""
         limits = {}
@@ -189,13 +199,7 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
 
         rate = min(_TEACHING_PACE * self.pretrain_learning_rate, _HIGHEST_TEACHING_RATE)
         optimizer = make_optimizer("adam", parameters, rate)
-        stream = endless_batches(
-            len(X),
-            self.batch_size,
-            shuffle=True,
-            drop_last=self._drops_last_batch(),
-            device=X.device,
-        )
+        stream = self._endless_batches(X)
         train_steps(
             loss,
             lambda n_here: islice(stream, n_here),
@@ -236,13 +240,7 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
         decoder = self.network_.decoder
         Z = self._embed(X)
         optimizer = make_optimizer("adam", decoder.parameters(), 1e-3)
-        stream = endless_batches(
-            len(X),
-            self.batch_size,
-            shuffle=True,
-            drop_last=self._drops_last_batch(),
-            device=X.device,
-        )
+        stream = self._endless_batches(X)
         terms = train(
             lambda rows: {"loss": F.mse_loss(decoder(Z[rows]), X[rows])},
             islice(stream, n_steps),
