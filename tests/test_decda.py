@@ -349,6 +349,12 @@ def test_how_long_clusters_are_taught(monkeypatch, n_samples, n_steps):
     assert settings["n_steps"] == n_steps
 
 
+def test_clusters_are_taught_in_bfloat16_as_well(digits, clusters):
+    model = make(init=clusters, max_iter=0, augment=None, precision="bfloat16")
+    assert np.mean(model.fit_predict(digits) == clusters) > 0.95
+    assert all(values.dtype == torch.float32 for values in model.network_.parameters())
+
+
 def test_a_few_samples_are_taught_as_well():
     X = np.random.RandomState(0).normal(size=(5, 4))
     model = DECDAClustering(5, init=[4, 2, 0, 1, 3], random_state=0)
@@ -450,6 +456,25 @@ def test_after_ctrl_c_given_clusters_still_make_the_centers(digits, clusters):
     means = np.stack([Z[clusters == i].mean(axis=0) for i in range(4)])
     assert_allclose(model.cluster_centers_, means, rtol=1e-5, atol=1e-6)
     assert model.history_["phase"] == []  # nothing was taught
+
+
+def test_ctrl_c_while_clusters_are_taught(digits, clusters):
+    calls = iter(range(1000))
+
+    def augment(batch):
+        if next(calls) == 150:
+            raise KeyboardInterrupt
+        return batch
+
+    model = make(init=clusters, augment=augment, augment_pretrain=False)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(digits)
+    assert model.stop_reason_ == "interrupted"
+    assert set(model.history_["phase"]) == {"pretrain", "teach"}
+    assert model.n_iter_ == 0
+    # what was learned until then stays
+    assert np.mean(model.labels_ == clusters) > 0.9
+    assert_array_equal(model.predict(digits), model.labels_)
 
 
 @pytest.mark.parametrize("estimator", [DECDAClustering, DACAEClustering])
