@@ -658,9 +658,10 @@ class DACAEClustering(BaseAutoencoderClustering):
         if self.stop_reason_ != "collapsed":
             yield from super()._shortcomings()
             return
+        start = "" if self.init == "viewgraph" else "choose init='viewgraph', "
         yield (
             "All samples were drawn into one cluster, or away from each other, so "
-            "that the labels mean little. Choose init='viewgraph', pretrain longer, "
+            f"that the labels mean little. To avoid that, {start}pretrain longer, "
             "augment, raise batch_size, or lower the learning rate."
         )
 

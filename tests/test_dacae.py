@@ -446,11 +446,18 @@ def collapse(monkeypatch):
     monkeypatch.setattr(losses, "pair_loss", draw_together)
 
 
-@pytest.mark.parametrize("init", ["random", "kmeans"])
-def test_a_collapse_that_comes_back_is_told(digits, monkeypatch, init):
+@pytest.mark.parametrize(
+    ("init", "advice"),
+    [
+        ("random", "choose init='viewgraph', pretrain"),
+        ("kmeans", "choose init='viewgraph', pretrain"),
+        ("viewgraph", "pretrain"),
+    ],
+)
+def test_a_collapse_that_comes_back_is_told(digits, monkeypatch, init, advice):
     collapse(monkeypatch)
     model = make(init=init, learning_rate=0.1, threshold_step=0.02)
-    with pytest.warns(UserWarning, match=r"one cluster.*init='viewgraph', pretrain"):
+    with pytest.warns(UserWarning, match=f"one cluster.*To avoid that, {advice}"):
         model.fit(digits)
     assert model.stop_reason_ == "collapsed"
     starts = pair_entries(model)["upper"] == 0.95
