@@ -56,7 +56,7 @@ _SHORTEST_INTERVAL = 10
 # of the steps half a percent of MNIST's digits end in other clusters, and in a tenth
 # nearly all in one.
 _TEACHING_STEPS, _FEWEST_TEACHING_STEPS = 1200, 200
-_MORE_TEACHING_STEPS, _MANY_SAMPLES = 4000, 20_000
+_TEACHING_STEPS_OF_MANY = 4000
 _TEACHING_PACE, _HIGHEST_TEACHING_RATE = 8.0, 8e-3
 _SETTLING_SHARE = 1 / 4
 
@@ -188,9 +188,8 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _teach(self, X, labels, parameters):
         """Make the network assign samples to given clusters (equation 5 of DEC)."""
-        is_large = len(X) > _MANY_SAMPLES
-        most_steps = _MORE_TEACHING_STEPS if is_large else _TEACHING_STEPS
-        n_steps = max(auto_steps(len(X), most_steps), _FEWEST_TEACHING_STEPS)
+        n_steps = auto_steps(len(X), _TEACHING_STEPS, _TEACHING_STEPS_OF_MANY)
+        n_steps = max(n_steps, _FEWEST_TEACHING_STEPS)
         n_augmented = n_steps - int(_SETTLING_SHARE * n_steps)
         steps_before = count()
         network, augment = self.network_, self._finetuning_augmentation(X)

@@ -12,9 +12,11 @@ from tqdm.auto import tqdm
 # on its shape in the last digits, and predictions shall not depend on company.
 _ROWS_OF_A_PASS = 256
 
-# What "auto" budgets amount to: as many steps for large data as for 2,000 samples.
+# What "auto" budgets amount to: as many steps for large data as for 2,000 samples, or
+# another number for more samples than these.
 _AUTO_STEPS = 3000
 _AUTO_STEPS_PER_SAMPLE = 1.5
+_MANY_SAMPLES = 20_000
 
 
 class DivergedError(ValueError, FloatingPointError):
@@ -60,8 +62,21 @@ def endless_batches(n_rows, batch_size, **settings):
         yield from batches(n_rows, batch_size, **settings)
 
 
-def auto_steps(n_samples, most=_AUTO_STEPS):
-    """Number of steps that "auto" budgets amount to."""
+def auto_steps(n_samples, most=_AUTO_STEPS, most_of_many=None):
+    """Number of steps that "auto" budgets amount to.
+
+    Parameters
+    ----------
+    n_samples : int
+
+    most : int, default=3000
+        However many samples there are.
+
+    most_of_many : int or None, default=None
+        The same for more than 20,000 samples, each of which comes up less often.
+    """
+    if most_of_many is not None and n_samples > _MANY_SAMPLES:
+        most = most_of_many
     return min(most, math.ceil(_AUTO_STEPS_PER_SAMPLE * n_samples))
 
 

@@ -62,8 +62,8 @@ _STRENGTHS = {
     name: signature(random_view).parameters[name].default
     for name in ("shift", "rotation", "scale", "shear", "elastic")
 }
-_VIEW_STEPS, _MORE_VIEW_STEPS, _MANY_SAMPLES = 750, 1000, 20_000
-_ROUND_STEPS = 300
+_VIEW_STEPS, _VIEW_STEPS_OF_MANY = 750, 1000
+_ROUND_STEPS = 600
 
 # What the last phase has of a round's steps and of the learning rate. It makes the
 # network obey the last partition, where augmented samples would make it unsure.
@@ -169,7 +169,7 @@ class ViewGraphClustering(BaseDeepClustering):
         only the first partition, as the closest of its clusters' means.
 
     round_steps : int or "auto", default="auto"
-        Gradient steps of each round. ``"auto"`` is 300, or 1.5 for every sample if
+        Gradient steps of each round. ``"auto"`` is 600, or 1.5 for every sample if
         that is less. A third as many follow in the end, of samples as they are.
 
     label_smoothing : float, default=0.1
@@ -399,8 +399,7 @@ class ViewGraphClustering(BaseDeepClustering):
             return 0
         if self.view_steps != "auto":
             return self.view_steps
-        is_large = n_samples > _MANY_SAMPLES
-        return auto_steps(n_samples, _MORE_VIEW_STEPS if is_large else _VIEW_STEPS)
+        return auto_steps(n_samples, _VIEW_STEPS, _VIEW_STEPS_OF_MANY)
 
     def _learn_views(self, X, encoder):
         """Let two views of a sample be embedded alike, and all samples not."""
