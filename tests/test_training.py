@@ -12,6 +12,7 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from skdeepcluster._training import (
     DivergedError,
     apply,
+    auto_steps,
     batches,
     endless_batches,
     finish,
@@ -166,6 +167,22 @@ class TestEndlessBatches:
     def test_device(self):
         stream = endless_batches(5, 2, shuffle=True, device=torch.device("meta"))
         assert next(stream).device.type == "meta"
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "limits", "n_steps"),
+    [
+        (1, {}, 2),
+        (100, {}, 150),
+        (1_000_000, {}, 3000),
+        (100, {"most": 90}, 90),
+        (100, {"most": 200, "most_of_many": 300}, 150),
+        (20_000, {"most": 200, "most_of_many": 300}, 200),
+        (20_001, {"most": 200, "most_of_many": 300}, 300),
+    ],
+)
+def test_steps_of_automatic_budgets(n_samples, limits, n_steps):
+    assert auto_steps(n_samples, **limits) == n_steps
 
 
 class TestOptimizer:

@@ -215,6 +215,29 @@ def test_rounds_end_when_labels_settle():
     assert clone(QUICK).set_params(tol=1.0).fit(X).n_rounds_ == 1
 
 
+@pytest.mark.parametrize(
+    ("n_samples", "n_view_steps", "n_round_steps"),
+    [(100, 150, 150), (600, 750, 600), (20_001, 1000, 600)],
+)
+def test_how_many_steps_there_are(monkeypatch, n_samples, n_view_steps, n_round_steps):
+    planned = []
+
+    def plan(model, X, network, loss, n_steps, phase, *more, **entry):
+        planned.append((phase, n_steps))
+
+    halves = np.arange(n_samples) % 2
+    monkeypatch.setattr(ViewGraphClustering, "_train", plan)
+    monkeypatch.setattr(ViewGraphClustering, "_partition", lambda *_: halves)
+    X = np.random.default_rng(0).normal(size=(n_samples, 2)).astype(np.float32)
+    model = ViewGraphClustering(2, max_rounds=1, partition="ensemble", random_state=0)
+    model.fit(X)
+    assert planned == [
+        ("views", n_view_steps),
+        ("round", n_round_steps),
+        ("settle", -(-n_round_steps // 3)),
+    ]
+
+
 def test_history():
     X, _ = blobs(300, 4)
     model = clone(BRIEF).set_params(n_clusters=4, tol=0.0, round_steps=60).fit(X)
