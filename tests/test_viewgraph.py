@@ -216,19 +216,25 @@ def test_rounds_end_when_labels_settle():
 
 
 @pytest.mark.parametrize(
-    ("n_samples", "n_view_steps", "n_round_steps"),
-    [(100, 150, 150), (600, 750, 600), (20_001, 1000, 600)],
+    ("shape", "n_view_steps", "n_round_steps"),
+    [
+        ((100, 2), 150, 150),
+        ((100, 4, 4), 150, 150),
+        ((600, 2), 750, 300),
+        ((600, 4, 4), 750, 600),
+        ((20_001, 2), 1000, 300),
+    ],
 )
-def test_how_many_steps_there_are(monkeypatch, n_samples, n_view_steps, n_round_steps):
+def test_how_many_steps_there_are(monkeypatch, shape, n_view_steps, n_round_steps):
     planned = []
 
     def plan(model, X, network, loss, n_steps, phase, *more, **entry):
         planned.append((phase, n_steps))
 
-    halves = np.arange(n_samples) % 2
+    halves = np.arange(shape[0]) % 2
     monkeypatch.setattr(ViewGraphClustering, "_train", plan)
     monkeypatch.setattr(ViewGraphClustering, "_partition", lambda *_: halves)
-    X = np.random.default_rng(0).normal(size=(n_samples, 2)).astype(np.float32)
+    X = np.random.default_rng(0).normal(size=shape).astype(np.float32)
     model = ViewGraphClustering(2, max_rounds=1, partition="ensemble", random_state=0)
     model.fit(X)
     assert planned == [
