@@ -121,7 +121,7 @@ def measure(setting, seed, data, first):
     n_clusters = len(data.target_names)
     model = Watched(n_clusters, init=first, random_state=seed, **parameters)
     start, start_cpu = time.perf_counter(), time.process_time()
-    with patch.multiple(_embedded, **constants):
+    with patch.dict(vars(_embedded), constants):
         model.fit(data.images)
     costs = time.perf_counter() - start, time.process_time() - start_cpu
     if model.stop_reason_ == "interrupted":
