@@ -443,14 +443,20 @@ def test_ctrl_c_while_views_and_graph_are_at_work(digits, quick_viewgraph, monke
     assert_array_equal(model.predict(digits), model.labels_)
 
 
-def test_after_ctrl_c_given_clusters_still_make_the_centers(digits, clusters):
-    calls = iter(range(100))
+def interrupting_at(step):
+    """An augmentation during whose call of that number, from 0, Ctrl-C is pressed."""
+    calls = iter(range(1000))
 
     def augment(batch):
-        if next(calls) == 3:
+        if next(calls) == step:
             raise KeyboardInterrupt
         return batch
 
+    return augment
+
+
+def test_after_ctrl_c_given_clusters_still_make_the_centers(digits, clusters):
+    augment = interrupting_at(3)
     with pytest.warns(UserWarning, match="interrupted"):
         model = make(init=clusters, augment=augment).fit(digits)
     Z = model.transform(digits)
@@ -460,13 +466,7 @@ def test_after_ctrl_c_given_clusters_still_make_the_centers(digits, clusters):
 
 
 def test_ctrl_c_while_clusters_are_taught(digits, clusters):
-    calls = iter(range(1000))
-
-    def augment(batch):
-        if next(calls) == 150:
-            raise KeyboardInterrupt
-        return batch
-
+    augment = interrupting_at(150)
     model = make(init=clusters, augment=augment, augment_pretrain=False)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(digits)
@@ -540,26 +540,14 @@ def test_ctrl_c_between_the_phases(digits, monkeypatch, method):
 
 
 def test_after_ctrl_c_kmeans_starts_only_once(digits, spied):
-    calls = iter(range(100))
-
-    def augment(batch):
-        if next(calls) == 3:
-            raise KeyboardInterrupt
-        return batch
-
+    augment = interrupting_at(3)
     with pytest.warns(UserWarning, match="interrupted"):
         make(augment=augment, n_init=20).fit(digits)
     assert [kwargs["n_init"] for _, kwargs in spied["KMeans"]] == [1]
 
 
 def test_steps_before_ctrl_c_count(digits):
-    calls = iter(range(100))
-
-    def augment(batch):
-        if next(calls) == 4:
-            raise KeyboardInterrupt
-        return batch
-
+    augment = interrupting_at(4)
     parameters = {"augment_pretrain": False, "max_iter": 100, "update_interval": 100}
     model = make(augment=augment, **parameters)
     with pytest.warns(UserWarning, match="interrupted"):
