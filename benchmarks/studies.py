@@ -256,8 +256,6 @@ def dacae_sweep_report(investigations):
 def decda_sweep_report(investigations):
     """Table of DEC-DA with one default changed, as lines."""
     sweeps = [study for study in investigations if study.get("study") == "decda-sweep"]
-    if not sweeps:
-        return []
     settings = list(dict.fromkeys(name for sweep in sweeps for name in sweep["fits"]))
     firsts = [f"{sweep['first_scores']['acc']:.4f}" for sweep in sweeps]
     columns = ["setting", *(f"{run['dataset']}, seed {run['seed']}" for run in sweeps)]
