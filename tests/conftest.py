@@ -1,4 +1,6 @@
 import os
+from functools import partial
+from itertools import count
 
 # Before SciPy is imported: one of scikit-learn's checks is skipped without it.
 os.environ.setdefault("SCIPY_ARRAY_API", "1")
@@ -21,3 +23,26 @@ def digits():
 def noise():
     """Vectors without any structure: labels still move when training ends."""
     return np.random.default_rng(0).normal(size=(150, 6))
+
+
+@pytest.fixture
+def interrupting():
+    """Maps a function to one at one of whose calls the user presses Ctrl-C."""
+
+    def interrupt(function, call=1):
+        calls = count(1)
+
+        def interrupted(*args, **kwargs):
+            if next(calls) == call:
+                raise KeyboardInterrupt
+            return function(*args, **kwargs)
+
+        return interrupted
+
+    return interrupt
+
+
+@pytest.fixture
+def interrupt_at(interrupting):
+    """An augmentation, by the number of its call at which the user presses Ctrl-C."""
+    return partial(interrupting, lambda batch: batch)

@@ -536,15 +536,9 @@ def test_an_image_network_takes_away_the_mean_of_each_channel(digits, monkeypatc
     "method",
     ["_pretrain", "_start_head", "_learn_from_pairs", "_settle", "_find_prototypes"],
 )
-def test_ctrl_c_between_the_phases(digits, monkeypatch, method):
-    function, calls = getattr(DACAEClustering, method), iter([True])
-
-    def interrupted(self, *args):
-        if next(calls, False):
-            raise KeyboardInterrupt
-        return function(self, *args)
-
-    monkeypatch.setattr(DACAEClustering, method, interrupted)
+def test_ctrl_c_between_the_phases(digits, monkeypatch, interrupting, method):
+    function = getattr(DACAEClustering, method)
+    monkeypatch.setattr(DACAEClustering, method, interrupting(function))
     with pytest.warns(UserWarning, match="interrupted"):
         model = make().fit(digits)
     assert model.stop_reason_ == "interrupted"
@@ -552,16 +546,9 @@ def test_ctrl_c_between_the_phases(digits, monkeypatch, method):
     assert_array_equal(model.predict(digits), model.labels_)
 
 
-def test_labels_after_ctrl_c_in_pretraining_are_those_of_kmeans():
+def test_labels_after_ctrl_c_in_pretraining_are_those_of_kmeans(interrupt_at):
     X, y = make_blobs(400, 8, centers=4, random_state=0)
-    calls = iter(range(1000))
-
-    def augment(batch):
-        if next(calls) == 60:
-            raise KeyboardInterrupt
-        return batch
-
-    model = make(augment=augment, pretrain_epochs=20)
+    model = make(augment=interrupt_at(61), pretrain_epochs=20)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(X)
     assert model.n_iter_ == 0

@@ -431,7 +431,9 @@ def test_a_callable_augments_the_views_of_the_start_as_well(digits, quick_viewgr
     assert len(batches) >= 2 * 20
 
 
-def test_ctrl_c_while_views_and_graph_are_at_work(digits, quick_viewgraph, monkeypatch):
+def test_ctrl_c_while_views_and_graph_are_at_work(
+    digits, quick_viewgraph, monkeypatch, interrupting
+):
     monkeypatch.setattr(
         ViewGraphClustering, "_learn_views", interrupting(lambda *args: None)
     )
@@ -443,20 +445,10 @@ def test_ctrl_c_while_views_and_graph_are_at_work(digits, quick_viewgraph, monke
     assert_array_equal(model.predict(digits), model.labels_)
 
 
-def interrupting_at(step):
-    """An augmentation during whose call of that number, from 0, Ctrl-C is pressed."""
-    calls = iter(range(1000))
-
-    def augment(batch):
-        if next(calls) == step:
-            raise KeyboardInterrupt
-        return batch
-
-    return augment
-
-
-def test_after_ctrl_c_given_clusters_still_make_the_centers(digits, clusters):
-    augment = interrupting_at(3)
+def test_after_ctrl_c_given_clusters_still_make_the_centers(
+    digits, clusters, interrupt_at
+):
+    augment = interrupt_at(4)
     with pytest.warns(UserWarning, match="interrupted"):
         model = make(init=clusters, augment=augment).fit(digits)
     Z = model.transform(digits)
@@ -465,8 +457,8 @@ def test_after_ctrl_c_given_clusters_still_make_the_centers(digits, clusters):
     assert model.history_["phase"] == []  # nothing was taught
 
 
-def test_ctrl_c_while_clusters_are_taught(digits, clusters):
-    augment = interrupting_at(150)
+def test_ctrl_c_while_clusters_are_taught(digits, clusters, interrupt_at):
+    augment = interrupt_at(151)
     model = make(init=clusters, augment=augment, augment_pretrain=False)
     with pytest.warns(UserWarning, match="interrupted"):
         model.fit(digits)
@@ -514,23 +506,10 @@ def test_clusters_that_cannot_be_are_refused(digits, wrong):
 # --- Ctrl-C ------------------------------------------------------------------------
 
 
-def interrupting(function):
-    """The function, but the user presses Ctrl-C at its first call."""
-    calls = []
-
-    def interrupted(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == 1:
-            raise KeyboardInterrupt
-        return function(*args, **kwargs)
-
-    return interrupted
-
-
 @pytest.mark.parametrize(
     "method", ["_find_start", "_refit_decoder", "_assign", "_store_results"]
 )
-def test_ctrl_c_between_the_phases(digits, monkeypatch, method):
+def test_ctrl_c_between_the_phases(digits, monkeypatch, interrupting, method):
     model = make()
     monkeypatch.setattr(model, method, interrupting(getattr(model, method)))
     with pytest.warns(UserWarning, match="interrupted"):
@@ -539,15 +518,15 @@ def test_ctrl_c_between_the_phases(digits, monkeypatch, method):
     assert_array_equal(model.predict(digits), model.labels_)
 
 
-def test_after_ctrl_c_kmeans_starts_only_once(digits, spied):
-    augment = interrupting_at(3)
+def test_after_ctrl_c_kmeans_starts_only_once(digits, spied, interrupt_at):
+    augment = interrupt_at(4)
     with pytest.warns(UserWarning, match="interrupted"):
         make(augment=augment, n_init=20).fit(digits)
     assert [kwargs["n_init"] for _, kwargs in spied["KMeans"]] == [1]
 
 
-def test_steps_before_ctrl_c_count(digits):
-    augment = interrupting_at(4)
+def test_steps_before_ctrl_c_count(digits, interrupt_at):
+    augment = interrupt_at(5)
     parameters = {"augment_pretrain": False, "max_iter": 100, "update_interval": 100}
     model = make(augment=augment, **parameters)
     with pytest.warns(UserWarning, match="interrupted"):

@@ -606,20 +606,8 @@ def test_a_network_needs_no_forward(estimator, noise):
     np.testing.assert_array_equal(estimator.predict(noise), estimator.labels_)
 
 
-def interrupt_at(step):
-    """An augmentation during whose ``step``-th call the user presses Ctrl-C."""
-    calls = iter(range(1, 1_000_000))
-
-    def augment(batch):
-        if next(calls) == step:
-            raise KeyboardInterrupt
-        return batch
-
-    return augment
-
-
 @pytest.mark.parametrize("step", [1, 4, 9, 12])
-def test_ctrl_c_leaves_a_usable_model(estimator, digits, step):
+def test_ctrl_c_leaves_a_usable_model(estimator, digits, interrupt_at, step):
     estimator.set_params(augment=interrupt_at(step))
     with pytest.warns(UserWarning, match="interrupted") as warned:
         estimator.fit(digits)
@@ -630,7 +618,9 @@ def test_ctrl_c_leaves_a_usable_model(estimator, digits, step):
     assert estimator.predict_proba(digits).shape == (len(digits), 4)
 
 
-def test_ctrl_c_leaves_a_usable_model_where_warnings_are_errors(estimator, digits):
+def test_ctrl_c_leaves_a_usable_model_where_warnings_are_errors(
+    estimator, digits, interrupt_at
+):
     estimator.set_params(augment=interrupt_at(3))
     with pytest.raises(UserWarning, match="interrupted"):
         estimator.fit(digits)

@@ -445,23 +445,10 @@ def test_numbers_of_representatives_do_not_matter_without_topology(digits):
 # --- Ctrl-C ---------------------------------------------------------------------------
 
 
-def interrupting(function, call=1):
-    """The function, but the user presses Ctrl-C at one of its calls."""
-    calls = []
-
-    def interrupted(*args, **kwargs):
-        calls.append(args)
-        if len(calls) == call:
-            raise KeyboardInterrupt
-        return function(*args, **kwargs)
-
-    return interrupted
-
-
 @pytest.mark.parametrize(
     "name", ["select_representatives", "local_topology_matrix", "find_centers"]
 )
-def test_ctrl_c_between_the_steps(digits, monkeypatch, name):
+def test_ctrl_c_between_the_steps(digits, monkeypatch, interrupting, name):
     monkeypatch.setattr(_itec, name, interrupting(getattr(_itec, name)))
     model = make()
     with pytest.warns(UserWarning, match="interrupted"):
@@ -472,7 +459,7 @@ def test_ctrl_c_between_the_steps(digits, monkeypatch, name):
 
 
 @pytest.mark.parametrize("method", ["_store_results", "_assign"])
-def test_ctrl_c_at_the_end(digits, monkeypatch, method):
+def test_ctrl_c_at_the_end(digits, monkeypatch, interrupting, method):
     model = make()
     monkeypatch.setattr(model, method, interrupting(getattr(model, method)))
     with pytest.warns(UserWarning, match="interrupted"):
@@ -489,7 +476,7 @@ def test_ctrl_c_at_the_end(digits, monkeypatch, method):
         (18, ["pretrain", "pretrain", "topology"]),
     ],
 )
-def test_ctrl_c_while_training(digits, monkeypatch, step, phases):
+def test_ctrl_c_while_training(digits, monkeypatch, interrupting, step, phases):
     mse_loss = torch.nn.functional.mse_loss
     monkeypatch.setattr(
         "torch.nn.functional.mse_loss", interrupting(mse_loss, call=step)
@@ -505,7 +492,7 @@ def test_ctrl_c_while_training(digits, monkeypatch, step, phases):
     assert (final, settings["n_init"]) == ("kmeans", 1)  # no time to lose
 
 
-def test_an_interrupted_model_can_be_fitted_again(digits, monkeypatch):
+def test_an_interrupted_model_can_be_fitted_again(digits, monkeypatch, interrupting):
     model = make()
     expected = clone(model).fit(digits).labels_
     with monkeypatch.context() as patch:
