@@ -10,19 +10,13 @@ cannot change. A fit that is recorded already is not repeated, unless ``--force`
 Labels touch nothing but the scores.
 """
 
-import argparse
-import ast
-import datetime
-import json
-import time
-from pathlib import Path
+from functools import partial
 from unittest.mock import patch
 
-from reproduce import DATASETS, current_commit, environment, score
+from reproduce import score
+from sweeps import fit_and_time, read_setting, sweep
 
 from skdeepcluster import DECDAClustering, ViewGraphClustering, _embedded
-
-RESULTS = Path(__file__).parent / "results" / "investigations"
 
 SETTINGS = (
     "base",
@@ -55,87 +49,28 @@ class Watched(DECDAClustering):
 
 
 def main():
-    """Fit every setting that was asked for and is not recorded yet."""
-    options = parse_arguments()
-    data = DATASETS[options.dataset]()
-    for seed in options.seeds:
-        path = options.results / f"decda-sweep-{options.dataset}-seed{seed}.json"
-        record = {
-            "study": "decda-sweep",
-            "question": "What does each default of DEC-DA do?",
-            "dataset": options.dataset,
-            "n_samples": len(data.target),
-            "seed": seed,
-            "command": f"python benchmarks/decda_sweep.py {options.dataset} "
-            f"--seeds {seed}",
-            "fits": {},
-        }
-        if path.exists():
-            record["fits"] = json.loads(path.read_text())["fits"]
-        missing = [
-            name for name in options.only if options.force or name not in record["fits"]
-        ]
-        if not missing:
-            continue
-        first = find_clusters(data, seed)
-        record["first_scores"] = score(data.target, first)
-        for setting in missing:
-            record["fits"][setting] = fit = measure(setting, seed, data, first)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(record, indent=1) + "\n")
-            accuracies = [fit[kind]["acc"] for kind in ("taught_scores", "scores")]
-            print(f"seed {seed} {setting:40}", *accuracies, fit["cpu_seconds"])
+    """Make the sweep."""
+    question = "What does each default of DEC-DA do?"
+    sweep("decda-sweep", question, __doc__, SETTINGS, partial(measure, found={}))
 
 
-def parse_arguments():
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("dataset", choices=DATASETS)
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0])
-    parser.add_argument("--only", nargs="+", default=SETTINGS, metavar="SETTING")
-    parser.add_argument("--force", action="store_true", help="repeat recorded fits")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="folder")
-    return parser.parse_args()
-
-
-def find_clusters(data, seed):
-    """Clusters that every setting starts from."""
+def measure(setting, seed, data, found):
+    """Fit once, from first clusters that are found once a seed."""
     n_clusters = len(data.target_names)
-    return ViewGraphClustering(n_clusters, random_state=seed).fit_predict(data.images)
-
-
-def read_setting(setting):
-    """Parameters of the constructor, and constants of the teaching, as two dicts."""
-    items = [] if setting == "base" else setting.split(" ")
-    pairs = [item.partition("=")[::2] for item in items]
-    values = {name: ast.literal_eval(value) for name, value in pairs}
-    constants = {name: values.pop(name) for name in [*values] if name.startswith("_")}
-    return values, constants
-
-
-def measure(setting, seed, data, first):
-    """Fit once, from the first clusters."""
-    parameters, constants = read_setting(setting)
-    n_clusters = len(data.target_names)
-    model = Watched(n_clusters, init=first, random_state=seed, **parameters)
-    start, start_cpu = time.perf_counter(), time.process_time()
+    if seed not in found:
+        model = ViewGraphClustering(n_clusters, random_state=seed)
+        found[seed] = model.fit_predict(data.images)
+    first = found[seed]
+    changes = read_setting(setting)
+    constants = {name: changes.pop(name) for name in [*changes] if name[0] == "_"}
+    model = Watched(n_clusters, init=first, random_state=seed, **changes)
     with patch.dict(vars(_embedded), constants):
-        model.fit(data.images)
-    costs = time.perf_counter() - start, time.process_time() - start_cpu
-    if model.stop_reason_ == "interrupted":
-        raise KeyboardInterrupt  # half a run is none
+        costs = fit_and_time(model, data.images)
     return {
+        "first_scores": score(data.target, first),
         "taught_scores": score(data.target, model.taught_labels_),
         "scores": score(data.target, model.labels_),
-        "stop_reason": model.stop_reason_,
-        "n_iter": model.n_iter_,
-        "fit_seconds": costs[0],
-        "cpu_seconds": costs[1],
-        "commit": current_commit(),
-        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-        "environment": environment(),
+        **costs,
     }
 
 

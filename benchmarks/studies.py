@@ -257,7 +257,8 @@ def decda_sweep_report(investigations):
     """Table of DEC-DA with one default changed, as lines."""
     sweeps = [study for study in investigations if study.get("study") == "decda-sweep"]
     settings = list(dict.fromkeys(name for sweep in sweeps for name in sweep["fits"]))
-    firsts = [f"{sweep['first_scores']['acc']:.4f}" for sweep in sweeps]
+    some = [next(iter(sweep["fits"].values())) for sweep in sweeps]
+    firsts = [f"{fit['first_scores']['acc']:.4f}" for fit in some]
     columns = ["setting", *(f"{run['dataset']}, seed {run['seed']}" for run in sweeps)]
     rows = [
         [f"`{name}`", *(sweep_cell(sweep["fits"].get(name)) for sweep in sweeps)]
