@@ -252,12 +252,23 @@ def summarize(estimator):
 
 
 def current_commit():
-    """Commit of the working tree, marked if it holds changes."""
-    git = ["git", "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
-    described = subprocess.run(
-        git, capture_output=True, text=True, cwd=Path(__file__).parent, check=False
+    """Commit of the working tree, marked if it holds changes but for records."""
+    commit = ask_git("rev-parse", "--short=12", "HEAD")
+    tracked = ["--untracked-files=no", "--", ":/", f":(exclude){RESULTS}"]
+    is_dirty = commit and ask_git("status", "--porcelain", *tracked)
+    return f"{commit}-dirty" if is_dirty else commit or None
+
+
+def ask_git(*arguments):
+    """What git prints, nothing where it fails."""
+    answer = subprocess.run(
+        ["git", *arguments],
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parent,
+        check=False,
     )
-    return described.stdout.strip() or None
+    return answer.stdout.strip()
 
 
 def environment():
