@@ -49,7 +49,9 @@ deep = {
         learning_rate=1e-4,
         **quick,
     ),
-    "CDC": CDCClustering(network=network, pretrain_epochs=40, max_iter=300, **quick),
+    "CDC": CDCClustering(
+        init="kmeans", network=network, pretrain_epochs=40, max_iter=300, **quick
+    ),
     "ITEC": ITECClustering(pretrain_epochs=20, **quick),
     "DAC-AE": DACAEClustering(
         init="kmeans", pretrain_epochs=10, threshold_step=0.03, **quick

@@ -32,7 +32,13 @@ X = digits.images.reshape(-1, 64)
 # narrower than the default, for the sake of time
 network = partial(DenseAutoencoder, units=(200, 500), initialization="glorot")
 model = CDCClustering(
-    10, network=network, image_shape=(8, 8), batch_size=64, max_iter=100, random_state=0
+    10,
+    network=network,
+    image_shape=(8, 8),
+    init="kmeans",
+    batch_size=64,
+    max_iter=100,
+    random_state=0,
 )
 pipeline = make_pipeline(MinMaxScaler(), model)
 

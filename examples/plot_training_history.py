@@ -28,6 +28,7 @@ network = partial(DenseAutoencoder, units=(200, 500), initialization="glorot")
 model = CDCClustering(
     10,
     network=network,
+    init="kmeans",
     batch_size=64,
     pretrain_epochs=40,
     max_iter=300,

@@ -78,10 +78,11 @@ class CDCClustering(BaseEmbeddedClustering):
     """Deep clustering that keeps distance-based correlations (CDC) [1]_.
 
     An autoencoder learns to restore samples and to embed them so that those close
-    to each other stay so; k-means finds centres in its embedding; then embedding and
-    centres are finetuned towards sharpened assignments, so that samples that belong
-    together lie together. Its home is vectors: measurements, the features of a
-    pretrained network, or texts as sparse word counts.
+    to each other stay so; k-means finds centres in its embedding, or it is taught
+    clusters that were found elsewhere; then embedding and centres are finetuned towards
+    sharpened assignments, so that samples that belong together lie together. Its home
+    is vectors: measurements, the features of a pretrained network, or texts as sparse
+    word counts.
 
     Parameters
     ----------
@@ -131,12 +132,14 @@ class CDCClustering(BaseEmbeddedClustering):
         and adds noise to vectors. A callable maps a batch of tensors to one of the
         same shape. The paper does not augment.
 
-    init : {"kmeans", "ensemble", "viewgraph"} or array-like, default="kmeans"
-        First centres in the embedding: those of k-means, the means of what
-        :class:`EnsembleClustering` finds there, or given ones, of shape (n_clusters,
-        latent_dim). The clusters of :class:`ViewGraphClustering`, and given ones,
-        integers from 0 of shape (n_samples,), are taught first, as by
-        :class:`DECDAClustering`.
+    init : {"auto", "viewgraph", "ensemble", "kmeans"} or array-like, default="auto"
+        Where finetuning starts: from the clusters of :class:`ViewGraphClustering`;
+        from those of :class:`EnsembleClustering`, or of k-means as in the paper, in
+        the embedding of the pretrained autoencoder; from centres in that embedding,
+        of shape (n_clusters, latent_dim); or from given clusters, integers from 0 of
+        shape (n_samples,). Clusters that are found elsewhere than in the embedding
+        are taught before finetuning, as by :class:`DECDAClustering`. ``"auto"`` is
+        ``"viewgraph"`` of images and ``"kmeans"`` of vectors.
 
     n_init : int, default=20
         Number of times k-means starts anew.
@@ -306,6 +309,7 @@ class CDCClustering(BaseEmbeddedClustering):
     _parameter_constraints: dict = {
         **BaseEmbeddedClustering._parameter_constraints,
         "network": [StrOptions({"auto", "mlp", "mlp-glorot", "conv"}), callable],
+        "init": [StrOptions({"auto", "kmeans", "ensemble", "viewgraph"}), "array-like"],
         "normalization": [StrOptions({"row", "global"})],
         "correlation_weight": [_WEIGHT],
         "affinity_weight": [_WEIGHT],
@@ -328,7 +332,7 @@ class CDCClustering(BaseEmbeddedClustering):
         latent_dim=10,
         image_shape=None,
         augment=None,
-        init="kmeans",
+        init="auto",
         n_init=20,
         pretrain_epochs="auto",
         pretrain_optimizer="adam",
@@ -416,6 +420,11 @@ class CDCClustering(BaseEmbeddedClustering):
             **overrides,
         }
         return cls(**settings)
+
+    def _chosen_init(self):
+        if isinstance(self.init, str) and self.init == "auto":
+            return "kmeans" if self.image_shape_ is None else "viewgraph"
+        return self.init
 
     def _build_autoencoder(self, X):
         # images are vectors, too, unless the user wants convolutions

@@ -303,9 +303,13 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
                 self._finetune(X)
                 self._refit_decoder(X)
 
+    def _chosen_init(self):
+        """The parameter ``init``, or what its "auto" stands for."""
+        return self.init
+
     def _knows_clusters(self):
-        is_named = isinstance(self.init, str)
-        return self.init == "viewgraph" if is_named else np.ndim(self.init) == 1
+        init = self._chosen_init()
+        return init == "viewgraph" if isinstance(init, str) else np.ndim(init) == 1
 
     def _plan_finetuning(self, n_samples):
         """Number of steps in all, and between two refreshes of the targets."""
@@ -321,7 +325,7 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
     def _check_init(self, X, autoencoder):
         """Check the parameter ``init`` before any time goes into training."""
         if isinstance(self.init, str):
-            return self.init
+            return self._chosen_init()
         if np.ndim(self.init) == 1:
             return check_clusters(self.init, len(X), self.n_clusters)
         centers = check_array(self.init, dtype=np.float64, input_name="init")

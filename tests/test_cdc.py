@@ -27,6 +27,7 @@ def make(**parameters):
     defaults = {
         "n_clusters": 4,
         "network": tiny,
+        "init": "kmeans",
         "pretrain_epochs": 2,
         "max_iter": 6,
         "update_interval": 2,
@@ -572,14 +573,15 @@ def test_others_still_say_that_they_take_no_sparse_matrix(counts):
         DECDAClustering(4).fit(sparse.csr_array(counts))
 
 
-def test_texts_in_a_pipeline():
+@pytest.mark.parametrize("init", ["kmeans", "viewgraph"])
+def test_texts_in_a_pipeline(init):
     words = {"sea": "ship wave salt harbour", "sky": "cloud wind star moon"}
     rng = np.random.default_rng(0)
     texts = [
         " ".join([topic, *rng.choice(words[topic].split(), 4)])
         for topic in ["sea", "sky"] * 40
     ]
-    model = make(n_clusters=2, pretrain_epochs=20)
+    model = make(n_clusters=2, init=init, pretrain_epochs=20)
     pipeline = make_pipeline(TfidfVectorizer(), model).fit(texts)
     labels = model.labels_
     assert clustering_accuracy_score(np.arange(80) % 2, labels) == 1
@@ -595,6 +597,7 @@ def test_real_digits_are_found():
     model = CDCClustering(
         10,
         network=partial(DenseAutoencoder, units=(200, 400)),
+        init="kmeans",
         pretrain_epochs=40,
         max_iter=0,
         update_interval=30,

@@ -418,6 +418,18 @@ def test_a_start_from_views_and_graph(digits, quick_viewgraph, estimator):
     assert_array_equal(model.predict(digits), model.labels_)
 
 
+def test_cdc_starts_so_with_images_and_from_kmeans_with_vectors(
+    digits, quick_viewgraph
+):
+    rows = digits.reshape(len(digits), -1)
+    model = CDCClustering(4, network=tiny, pretrain_epochs=1, random_state=0)
+    assert "views" not in model.fit(rows).history_["phase"]
+    assert quick_viewgraph == []
+    model.set_params(image_shape=digits.shape[1:])
+    assert "views" in model.fit(rows).history_["phase"]
+    assert len(quick_viewgraph) == 1
+
+
 def test_a_callable_augments_the_views_of_the_start_as_well(digits, quick_viewgraph):
     batches = []
 

@@ -318,7 +318,7 @@ def test_gallery_of_colour_images(digits):
 
 def test_gallery_of_a_pipeline(digits):
     rows = digits.reshape(len(digits), -1)
-    cdc = CDCClustering(3, max_iter=2, image_shape=(8, 8), **QUICK)
+    cdc = CDCClustering(3, max_iter=2, init="kmeans", image_shape=(8, 8), **QUICK)
     pipeline = make_pipeline(StandardScaler(with_std=False), cdc).fit(rows)
     display = ClusterGalleryDisplay.from_estimator(pipeline, rows)
     assert display.prototypes.shape == (3, 8, 8)

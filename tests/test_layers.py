@@ -38,7 +38,7 @@ MODELS = {
     "dense decda": DECDAClustering(
         4, max_iter=0, network="mlp", init="kmeans", **QUICK
     ),
-    "cdc": CDCClustering(4, max_iter=2, **QUICK),
+    "cdc": CDCClustering(4, max_iter=2, init="kmeans", **QUICK),
     "itec": ITECClustering(4, topology_epochs=1, **QUICK),
     "dacae": DACAEClustering(4, latent_dim=16, threshold_step=0.3, **QUICK),
     "viewgraph": ViewGraphClustering(
