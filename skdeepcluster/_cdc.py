@@ -130,7 +130,9 @@ class CDCClustering(BaseEmbeddedClustering):
         How samples vary without changing their cluster, in both phases, see
         :mod:`skdeepcluster.augment`. ``"auto"`` shifts and turns images a little
         and adds noise to vectors. A callable maps a batch of tensors to one of the
-        same shape. The paper does not augment.
+        same shape, and takes the place of the views of ``init="viewgraph"`` as well,
+        which are those of :class:`ViewGraphClustering` otherwise. The paper does not
+        augment.
 
     init : {"auto", "viewgraph", "ensemble", "kmeans"} or array-like, default="auto"
         Where finetuning starts: from the clusters of :class:`ViewGraphClustering`;
