@@ -1,5 +1,7 @@
 """scikit-learn's own checks: all of them, for every estimator, nothing excepted."""
 
+from functools import partial
+
 from sklearn.cluster import KMeans
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
@@ -13,6 +15,14 @@ from skdeepcluster import (
     UltraScalableSpectralClustering,
     ViewGraphClustering,
 )
+from skdeepcluster.networks import DenseAutoencoder, NormalizedDenseAutoencoder
+
+# Defaults but for the network: the papers' have millions of weights, which take seconds
+# to train on a handful of samples.
+NARROW = {"network": partial(DenseAutoencoder, latent_dim=10, units=(32,))}
+NARROW_NORMALIZED = {
+    "network": partial(NormalizedDenseAutoencoder, latent_dim=32, units=(32,))
+}
 
 QUICK = {
     "pretrain_epochs": 2,
@@ -25,15 +35,17 @@ QUICK = {
 CONFIGURATIONS = [
     DECDAClustering(),
     DECDAClustering(**QUICK, init="kmeans", objective="idec", batch_size=7),
-    DECDAClustering(**QUICK, objective="dcn", lloyd=True, augment="masking"),
-    CDCClustering(),
+    DECDAClustering(
+        **QUICK, init="kmeans", objective="dcn", lloyd=True, augment="masking"
+    ),
+    CDCClustering(**NARROW),
     CDCClustering(**QUICK, normalization="global", batch_size=7),
     CDCClustering(**QUICK, update="split", augment="noise", affinity_weight=0),
-    ITECClustering(),
+    ITECClustering(**NARROW),
     ITECClustering(combine="add", scale_blocks=True, pretrain_epochs=2, batch_size=7),
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
-    DACAEClustering(),
+    DACAEClustering(**NARROW_NORMALIZED),
     DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="random"),
     DACAEClustering(
         pretrain_epochs=0,
