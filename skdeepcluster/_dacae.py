@@ -159,7 +159,7 @@ class DACAEClustering(BaseAutoencoderClustering):
     init : {"viewgraph", "random", "kmeans", "ensemble"}, default="viewgraph"
         How the classifier starts: taught the clusters of
         :class:`ViewGraphClustering`, together with the encoder, for 1.5 steps for every
-        sample, but at least 200 and at most 1,200 (4,000 of more than 20,000 samples),
+        sample, but at least 200 and at most 1,200 (8,000 of more than 20,000 samples),
         by Adam, at eight times ``pretrain_learning_rate`` or 0.008 if that is less;
         with random weights, as in the paper; or taught the clusters that k-means or
         :class:`EnsembleClustering` finds in the pretrained embedding.

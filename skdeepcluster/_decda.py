@@ -108,7 +108,7 @@ class DECDAClustering(BaseEmbeddedClustering):
         of shape (n_clusters, latent_dim); or from given clusters, integers from 0 of
         shape (n_samples,). Clusters that are found elsewhere than in the embedding
         are taught before finetuning: for 1.5 steps for every sample, but at least 200
-        and at most 1,200 (4,000 of more than 20,000 samples), they are the targets of
+        and at most 1,200 (8,000 of more than 20,000 samples), they are the targets of
         the ``"dec"`` objective; by Adam, at eight times ``pretrain_learning_rate``, or
         0.008 if that is less.
 

@@ -56,7 +56,7 @@ _SHORTEST_INTERVAL = 10
 # of the steps half a percent of MNIST's digits end in other clusters, and in a tenth
 # nearly all in one.
 _TEACHING_STEPS, _FEWEST_TEACHING_STEPS = 1200, 200
-_TEACHING_STEPS_OF_MANY = 4000
+_TEACHING_STEPS_OF_MANY = 8000
 _TEACHING_PACE, _HIGHEST_TEACHING_RATE = 8.0, 8e-3
 _SETTLING_SHARE = 1 / 4
 
