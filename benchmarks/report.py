@@ -197,7 +197,7 @@ def table_row(runs):
 
 def command(runs):
     """Command that repeats all the seeds."""
-    repeated = runs[0]["command"].partition(" --seeds ")[0]
+    repeated = runs[0]["command"].partition(" --seeds ")[0].replace(" --force", "")
     return " ".join([repeated, "--force --seeds", *(str(run["seed"]) for run in runs)])
 
 
