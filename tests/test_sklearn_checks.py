@@ -45,7 +45,7 @@ CONFIGURATIONS = [
     ITECClustering(combine="add", scale_blocks=True, pretrain_epochs=2, batch_size=7),
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
-    DACAEClustering(**NARROW_NORMALIZED, init="kmeans"),
+    DACAEClustering(**NARROW_NORMALIZED),
     DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="random"),
     DACAEClustering(
         pretrain_epochs=0,
