@@ -32,6 +32,7 @@ from skdeepcluster._training import (
     keeping_on_interrupt,
     make_optimizer,
     make_scheduler,
+    settle_statistics,
     train_epochs,
 )
 from skdeepcluster.augment import random_masking
@@ -246,7 +247,9 @@ class DeepCluEClustering(BaseDeepClustering):
 
     :meth:`from_paper` gives the settings of the paper, and where it is silent those of
     the code of [2]_. Differences: both views go through the network in one batch, so
-    that batch normalisation sees them together; the order of colour changes is drawn
+    that batch normalisation sees them together; after training, one pass over the clean
+    samples settles its statistics for predictions, where that code keeps those of
+    augmented samples; the order of colour changes is drawn
     once a batch; images are resized before they are cropped, and crops are not
     rounded to whole pixels; grey images keep their one channel; principal components
     of wide layers are found among a part of the samples. The paper does not name its
@@ -406,6 +409,7 @@ class DeepCluEClustering(BaseDeepClustering):
         reader = self._build_reader(X, network)
         with keeping_on_interrupt(self._interrupt):
             self._train(X, network)
+        finish(lambda: self._settle(X, network), self._interrupt)
         self.network_ = network
         if self.consensus:
             self.network_ = finish(
@@ -509,6 +513,19 @@ class DeepCluEClustering(BaseDeepClustering):
             scheduler=make_scheduler(self.schedule, optimizer, n_epochs * n_steps),
             autocast=autocast(self.precision, X.device),
         )
+
+    def _settle(self, X, network):
+        """Normalise by the clean data from now on, for training saw views alone."""
+        if len(X) < 2:  # one sample has no variance
+            return
+        steps = batches(
+            len(X),
+            max(self.batch_size, 2),
+            shuffle=True,
+            drop_last=True,
+            device=X.device,
+        )
+        settle_statistics(network, network, X, steps)
 
     def _augmentation(self, X):
         augment = self.augment

@@ -185,6 +185,29 @@ class TestTraining:
         X = type("Samples", (), {"shape": X.shape[1:]})
         assert model._augmentation(X) == (name, shape)
 
+    @pytest.mark.parametrize("batch_size", [300, 1])
+    def test_batch_normalization_predicts_by_clean_samples(
+        self, model, digits, batch_size
+    ):
+        """Not by views, which are all black here."""
+        model.set_params(
+            augment=torch.zeros_like, epochs=1, learning_rate=1e-30, consensus=False
+        )
+        network = model.set_params(batch_size=batch_size).fit(digits).network_
+        layers = list(network.backbone.modules())
+        i = next(
+            i for i, layer in enumerate(layers) if isinstance(layer, nn.BatchNorm2d)
+        )
+        seen = layers[i - 1](torch.from_numpy(digits)[:, None])
+        mean, variance = seen.mean(dim=(0, 2, 3)), seen.var(dim=(0, 2, 3))
+        torch.testing.assert_close(layers[i].running_mean, mean, atol=1e-5, rtol=1e-4)
+        if batch_size == 300:  # otherwise the mean variance within pairs
+            torch.testing.assert_close(layers[i].running_var, variance)
+
+    def test_one_sample_has_no_statistics(self, model, digits):
+        model.set_params(n_clusters=1, consensus=False).fit(digits[:1])
+        assert model.labels_.tolist() == [0]
+
 
 class TestBackbones:
     def test_resnets(self, digits):
