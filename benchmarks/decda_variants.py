@@ -12,7 +12,7 @@ already is not repeated, unless ``--force``. Labels touch nothing but the scores
 from functools import partial
 
 from reproduce import score
-from sweeps import fit_and_time, parse_arguments, sweep
+from sweeps import fit_and_time, sweep
 
 from skdeepcluster import DECDAClustering
 
@@ -27,22 +27,21 @@ VARIANTS = (
 def main():
     """Fit the variants."""
     question = "What does each variant of DEC-DA's paper reach?"
-    dataset = parse_arguments(__doc__, VARIANTS).dataset
-    measure_here = partial(measure, dataset=dataset, pretrained={})
-    sweep("decda-variants", question, __doc__, VARIANTS, measure_here)
+    measure_all = partial(measure, pretrained={})
+    sweep("decda-variants", question, __doc__, VARIANTS, measure_all)
 
 
-def measure(variant, seed, data, *, dataset, pretrained):
+def measure(variant, seed, data, pretrained):
     """Finetune once, after a pretraining that is made once for several variants."""
     settings = {"n_clusters": len(data.target_names), "random_state": seed}
     key = variant.startswith("Fc"), variant.endswith("-DA"), seed
     if key not in pretrained:
-        start = DECDAClustering.from_paper(variant, dataset, max_iter=0, **settings)
+        start = DECDAClustering.from_paper(variant, data.name, max_iter=0, **settings)
         pretrained[key] = start, fit_and_time(start, data.images)
     start, costs = pretrained[key]
     model = DECDAClustering.from_paper(
         variant,
-        dataset,
+        data.name,
         network=lambda _: start.network_,
         pretrain_epochs=0,
         init=start.cluster_centers_,

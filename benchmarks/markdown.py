@@ -1,11 +1,13 @@
-"""Cells and rows of Markdown tables."""
+"""Cells and tables of Markdown."""
 
 import numpy as np
 
 
-def markdown_row(cells):
-    """One line of a Markdown table."""
-    return "| " + " | ".join(cells) + " |"
+def table(titles, rows):
+    """Lines of a table."""
+    return [
+        f"| {' | '.join(cells)} |" for cells in (titles, ["---"] * len(titles), *rows)
+    ]
 
 
 def mean_and_deviation(scores):

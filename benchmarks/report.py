@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import speed_tables
 import studies
-from markdown import markdown_row, mean_and_deviation
+from markdown import mean_and_deviation, table
 from papers import PAPERS
 
 RESULTS = Path(__file__).parent / "results"
@@ -66,8 +66,8 @@ def main():
     groups = defaultdict(list)
     for run in runs:
         groups[group_key(run)].append(run)
-    lines = [HEADER, markdown_row(COLUMNS), markdown_row(["---"] * len(COLUMNS))]
-    lines += [markdown_row(table_row(group)) for _, group in sorted(groups.items())]
+    rows = (table_row(group) for _, group in sorted(groups.items()))
+    lines = [HEADER, *table(COLUMNS, rows)]
     investigations = read_runs(RESULTS / "investigations")
     for make_tables in studies.OF_INVESTIGATIONS:
         lines += ["", *make_tables(investigations)]

@@ -3,7 +3,7 @@
 from collections import defaultdict
 
 import numpy as np
-from markdown import markdown_row, mean_and_deviation
+from markdown import mean_and_deviation, table
 
 PROFILE_HEADER = """\
 ## What a training step costs
@@ -77,15 +77,6 @@ def profile_report(investigations):
             ),
         ]
     return lines
-
-
-def table(titles, rows):
-    """Lines of a table."""
-    return [
-        markdown_row(titles),
-        markdown_row(["---"] * len(titles)),
-        *map(markdown_row, rows),
-    ]
 
 
 def best_product(study, precision):

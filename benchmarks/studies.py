@@ -4,7 +4,7 @@ import json
 from collections import defaultdict
 
 import numpy as np
-from markdown import markdown_row, mean_and_deviation, mean_of_seeds
+from markdown import mean_and_deviation, mean_of_seeds, table
 from papers import PAPERS
 
 INITIALIZATION_HEADER = """\
@@ -160,9 +160,7 @@ def initialization_report(investigations):
     ]
     return [
         INITIALIZATION_HEADER,
-        markdown_row(columns),
-        markdown_row(["---"] * len(columns)),
-        *map(markdown_row, rows),
+        *table(columns, rows),
     ]
 
 
@@ -181,16 +179,15 @@ def sweep_report(investigations):
     titles = ["p", "g", *(f"{name}, {scalings[scaled]}" for name, scaled in columns)]
     return [
         SWEEP_HEADER,
-        markdown_row(titles),
-        markdown_row(["---"] * len(titles)),
-        *(
-            markdown_row(
+        *table(
+            titles,
+            (
                 [
                     *(str(number) if number else "none" for number in setting),
                     *(mean_of_seeds(row[column]) for column in columns),
                 ]
-            )
-            for setting, row in sorted(accuracies.items())
+                for setting, row in sorted(accuracies.items())
+            ),
         ),
         "",
         *ablation_report(sweeps),
@@ -221,10 +218,9 @@ def ablation_report(sweeps):
     titles = ["", *(f"{name}, {final}" for name, final in columns)]
     return [
         ABLATION_HEADER,
-        markdown_row(titles),
-        markdown_row(["---"] * len(titles)),
-        *(
-            markdown_row(
+        *table(
+            titles,
+            (
                 [
                     variant,
                     *(
@@ -232,8 +228,8 @@ def ablation_report(sweeps):
                         for name, final in columns
                     ),
                 ]
-            )
-            for variant, parts in ABLATION.items()
+                for variant, parts in ABLATION.items()
+            ),
         ),
     ]
 
@@ -258,9 +254,7 @@ def dacae_sweep_report(investigations):
     columns = ["setting", *titles]
     return [
         DACAE_SWEEP_HEADER,
-        markdown_row(columns),
-        markdown_row(["---"] * len(columns)),
-        *map(markdown_row, rows),
+        *table(columns, rows),
     ]
 
 
@@ -277,10 +271,7 @@ def decda_sweep_report(investigations):
     ]
     return [
         DECDA_SWEEP_HEADER,
-        markdown_row(columns),
-        markdown_row(["---"] * len(columns)),
-        markdown_row(["*first*", *firsts]),
-        *map(markdown_row, rows),
+        *table(columns, [["*first*", *firsts], *rows]),
     ]
 
 
@@ -295,27 +286,26 @@ def sweep_cell(fit):
 
 def variants_report(investigations):
     """Table of the variants of DEC-DA's paper, as lines."""
-    kind = "decda-variants"
-    studies = [study for study in investigations if study.get("study") == kind]
+    sweeps = [
+        study for study in investigations if study.get("study") == "decda-variants"
+    ]
     _, accuracies = PAPERS["DECDAClustering"]
     rows = [
         [
-            f"{study['dataset']} ({study['n_samples']:,})",
+            f"{sweep['dataset']} ({sweep['n_samples']:,})",
             variant,
-            str(study["seed"]),
+            str(sweep["seed"]),
             variant_cell(fit),
-            f"{(paper := accuracies[variant][study['dataset']]):.3f}",
+            f"{(paper := accuracies[variant][sweep['dataset']]):.3f}",
             f"{fit['scores']['acc'] - paper:+.3f}",
         ]
-        for study in studies
-        for variant, fit in study["fits"].items()
+        for sweep in sweeps
+        for variant, fit in sweep["fits"].items()
     ]
     columns = ["Data", "Variant", "Seed", "ACC", "Paper", "Gap"]
     return [
         VARIANTS_HEADER,
-        markdown_row(columns),
-        markdown_row(["---"] * len(columns)),
-        *map(markdown_row, rows),
+        *table(columns, rows),
     ]
 
 
@@ -368,11 +358,7 @@ def layers_table(studies):
         ]
         for (dataset, n_samples, _), group in sorted(groups.items())
     ]
-    return [
-        markdown_row(titles),
-        markdown_row(["---"] * len(titles)),
-        *map(markdown_row, rows),
-    ]
+    return table(titles, rows)
 
 
 def short_name(layer):
@@ -400,9 +386,7 @@ def viewgraph_report(investigations):
     ]
     return [
         VIEWGRAPH_HEADER,
-        markdown_row(titles),
-        markdown_row(["---"] * len(titles)),
-        *map(markdown_row, rows),
+        *table(titles, rows),
         "",
         *scaling_table(investigations),
         "",
@@ -419,17 +403,16 @@ def scaling_table(investigations):
     steps = ("search_seconds", "graph_seconds", "partition_seconds")
     return [
         SCALING_HEADER,
-        markdown_row(titles),
-        markdown_row(["---"] * len(titles)),
-        *(
-            markdown_row(
+        *table(
+            titles,
+            (
                 [
                     f"{size['n_samples']:,}",
                     *(f"{size[step]:.1f}" for step in steps),
                     f"{size['peak_memory_mib']:,.0f}",
                 ]
-            )
-            for size in study["sizes"]
+                for size in study["sizes"]
+            ),
         ),
     ]
 
@@ -442,10 +425,9 @@ def votes_table(investigations):
     titles = ("Partition of", "ACC", "NMI", "Seconds")
     return [
         VOTES_HEADER,
-        markdown_row(titles),
-        markdown_row(["---"] * len(titles)),
-        *(
-            markdown_row(
+        *table(
+            titles,
+            (
                 [
                     way,
                     *(
@@ -454,8 +436,8 @@ def votes_table(investigations):
                     ),
                     f"{np.mean([run['cpu_seconds'] for run in study[way]]):.1f}",
                 ]
-            )
-            for way in ("all rows", "some, and votes")
+                for way in ("all rows", "some, and votes")
+            ),
         ),
     ]
 
@@ -472,14 +454,10 @@ def vector_report(runs):
     columns = ("Data", "Rows", *VECTOR_METHODS.values())
     return [
         VECTOR_HEADER,
-        markdown_row(LARGE_COLUMNS),
-        markdown_row(["---"] * len(LARGE_COLUMNS)),
-        *(markdown_row(large_row(run)) for run in large),
+        *table(LARGE_COLUMNS, map(large_row, large)),
         "",
         COMPARISON_HEADER,
-        markdown_row(columns),
-        markdown_row(["---"] * len(columns)),
-        *(markdown_row(comparison_row(row)) for _, row in sorted(compared.items())),
+        *table(columns, (comparison_row(row) for _, row in sorted(compared.items()))),
     ]
 
 

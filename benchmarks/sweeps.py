@@ -27,7 +27,8 @@ def sweep(study, question, description, settings, measure, **about):
         Those of the whole sweep, as :func:`read_setting` takes them.
 
     measure : callable
-        Maps a setting, a seed and a data set to the record of one fit.
+        Maps a setting, a seed and a data set, which has its ``name``, to the record of
+        one fit.
 
     **about
         More of the record.
@@ -35,6 +36,7 @@ def sweep(study, question, description, settings, measure, **about):
     options = parse_arguments(description, settings)
     script = study.replace("-", "_")
     data = DATASETS[options.dataset]()
+    data.name = options.dataset
     for seed in options.seeds:
         path = options.results / f"{study}-{options.dataset}-seed{seed}.json"
         record = {
