@@ -249,12 +249,11 @@ class DeepCluEClustering(BaseDeepClustering):
     the code of [2]_. Differences: both views go through the network in one batch, so
     that batch normalisation sees them together; after training, one pass over the clean
     samples settles its statistics for predictions, where that code keeps those of
-    augmented samples; the order of colour changes is drawn
-    once a batch; images are resized before they are cropped, and crops are not
-    rounded to whole pixels; grey images keep their one channel; principal components
-    of wide layers are found among a part of the samples. The paper does not name its
-    three layers of the backbone: here they are the last two stages of convolutions and
-    the mean over the pixels.
+    augmented samples; the order of colour changes is drawn once a batch; images are
+    resized before they are cropped, and crops are not rounded to whole pixels; grey
+    images keep their one channel; principal components of wide layers are found among a
+    part of the samples. The paper does not name its three layers of the backbone: here
+    they are the last two stages of convolutions and the mean over the pixels.
 
     References
     ----------
