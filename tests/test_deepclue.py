@@ -204,6 +204,17 @@ class TestTraining:
         if batch_size == 300:  # otherwise the mean variance within pairs
             torch.testing.assert_close(layers[i].running_var, variance)
 
+    def test_ctrl_c_leaves_whole_statistics(
+        self, model, digits, monkeypatch, interrupting
+    ):
+        model.set_params(consensus=False)
+        expected = clone(model).fit(digits)
+        interrupted = interrupting(_deepclue.settle_statistics)
+        monkeypatch.setattr(_deepclue, "settle_statistics", interrupted)
+        with pytest.warns(UserWarning, match="interrupted"):
+            model.fit(digits)
+        np.testing.assert_array_equal(model.labels_, expected.labels_)
+
     def test_one_sample_has_no_statistics(self, model, digits):
         model.set_params(n_clusters=1, consensus=False).fit(digits[:1])
         assert model.labels_.tolist() == [0]
