@@ -69,3 +69,14 @@ PAPERS = {
         by_name(DEEPCLUE, ("fashion-mnist", "cifar10")),
     ),
 }
+
+
+def paper_accuracy(run):
+    """Accuracy that the method's paper gives for its variant, if any.
+
+    Defaults are compared with the whole method; so is a run in another precision.
+    """
+    if not all(override.startswith("precision=") for override in run["overrides"]):
+        return None
+    whole, accuracies = PAPERS.get(run["method"], (None, {}))  # one is no paper's
+    return accuracies.get(run["variant"] or whole, {}).get(run["dataset"])

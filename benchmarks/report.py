@@ -8,7 +8,8 @@ import numpy as np
 import speed_tables
 import studies
 from markdown import mean_and_deviation, table
-from papers import PAPERS
+from paper_cells import cells_report
+from papers import paper_accuracy
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -69,6 +70,7 @@ def main():
     rows = (table_row(group) for _, group in sorted(groups.items()))
     lines = [HEADER, *table(COLUMNS, rows)]
     investigations = read_runs(RESULTS / "investigations")
+    lines += ["", *cells_report(runs, investigations)]
     for make_tables in studies.OF_INVESTIGATIONS:
         lines += ["", *make_tables(investigations)]
     speed_runs = read_runs(RESULTS / "speed")
@@ -137,17 +139,6 @@ def seeds(runs, done):
     listed = ", ".join(str(run["seed"]) for run in runs)
     n_failed = len(runs) - len(done)
     return f"{listed} ({n_failed} failed)" if n_failed else listed
-
-
-def paper_accuracy(run):
-    """Accuracy that the method's paper gives for its variant, if any.
-
-    Defaults are compared with the whole method; so is a run in another precision.
-    """
-    if not all(override.startswith("precision=") for override in run["overrides"]):
-        return None
-    whole, accuracies = PAPERS.get(run["method"], (None, {}))  # one is no paper's
-    return accuracies.get(run["variant"] or whole, {}).get(run["dataset"])
 
 
 def machines(runs):
