@@ -38,7 +38,7 @@ def measure(dataset, scale):
     """Scores and seconds of each seed."""
     data = DATASETS[dataset]()
     X = data.images if "images" in data else data.data
-    X = X.reshape(len(X), -1)
+    X = X.reshape(X.shape[0], -1)
     X = X / np.float32(255) if X.dtype == np.uint8 else X
     X = SCALINGS[scale](X) if scale else X
     starts = []
@@ -52,7 +52,7 @@ def measure(dataset, scale):
         "study": "kmeans",
         "dataset": dataset,
         "scale": scale,
-        "n_samples": len(X),
+        "n_samples": X.shape[0],
         "n_init": 4,
         "starts": starts,
         "commit": current_commit(),

@@ -140,6 +140,14 @@ VECTOR_DATA = {
 }
 
 
+KMEANS_HEADER = """\
+## k-means on the data as they are
+
+scikit-learn's `KMeans(n_init=4)` on pixels or columns, means over seeds, and seconds of
+processor time. `benchmarks/kmeans.py` makes these runs.
+"""
+
+
 def initialization_report(investigations):
     """Table of DEC-DA from different first centres, as lines."""
     studies = [
@@ -489,6 +497,29 @@ def comparison_row(runs):
     return [VECTOR_DATA[first["data"]], f"{first['n_samples']:,}", *cells]
 
 
+def kmeans_report(investigations):
+    """Table of what k-means finds in the data as they are, as lines."""
+    rows = []
+    for study in investigations:
+        if study.get("study") == "kmeans":
+            starts = study["starts"]
+            scores = [
+                [run["scores"][name] for run in starts]
+                for name in ("acc", "nmi", "ari")
+            ]
+            rows.append(
+                [
+                    f"{study['dataset']} ({study['n_samples']:,})",
+                    study["scale"] or "as is",
+                    ", ".join(str(run["seed"]) for run in starts),
+                    *map(mean_and_deviation, scores),
+                    f"{np.mean([run['cpu_seconds'] for run in starts]):.1f}",
+                ]
+            )
+    columns = ["Data", "Scaling", "Seeds", "ACC", "NMI", "ARI", "Seconds"]
+    return [KMEANS_HEADER, *table(columns, rows)]
+
+
 OF_INVESTIGATIONS = (
     initialization_report,
     sweep_report,
@@ -497,4 +528,5 @@ OF_INVESTIGATIONS = (
     variants_report,
     layers_report,
     viewgraph_report,
+    kmeans_report,
 )

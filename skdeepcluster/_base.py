@@ -440,8 +440,9 @@ def resolve_augmentation(name, input_shape):
     Parameters
     ----------
     name : {"auto", "affine", "contrastive", "contrastive-gentle", \
-            "contrastive-strong", "dac", "dac-flip", "dac-strong", "masking", "noise", \
-            "shift-crop", "shift-crop-flip"}, callable or None
+            "contrastive-strong", "corruption", "dac", "dac-flip", "dac-strong", \
+            "masking", "noise", "shift-crop", "shift-crop-flip", "views", \
+            "views-flip", "views-photo"}, callable or None
         ``"auto"`` is ``"affine"`` for images and ``"noise"`` for vectors, which
         ``"masking"`` suits as well.
 

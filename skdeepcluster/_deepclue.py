@@ -470,20 +470,7 @@ class DeepCluEClustering(BaseDeepClustering):
         return reader
 
     def _train(self, X, network):
-        augment = self._augmentation(X)
-
-        def loss(rows):
-            x = network.resize(X[rows])
-            views = torch.cat([augment(x), augment(x)])
-            Z, D = (halves.chunk(2) for halves in network.both(views))
-            instance = losses.instance_contrastive_loss(*Z, self.instance_temperature)
-            cluster = losses.cluster_contrastive_loss(*D, self.cluster_temperature)
-            return {
-                "loss": instance + cluster,
-                "instance": instance,
-                "cluster": cluster,
-            }
-
+        """Learn by contrast, for as many epochs as the parameters say."""
         n_epochs, n_steps = count_epochs(
             self.epochs,
             len(X),
@@ -493,7 +480,7 @@ class DeepCluEClustering(BaseDeepClustering):
         )
         optimizer = make_optimizer("adam", network.parameters(), self.learning_rate)
         train_epochs(
-            loss,
+            self._contrastive_loss(X, network),
             lambda: self._counted(
                 batches(
                     len(X),
@@ -512,6 +499,24 @@ class DeepCluEClustering(BaseDeepClustering):
             scheduler=make_scheduler(self.schedule, optimizer, n_epochs * n_steps),
             autocast=autocast(self.precision, X.device),
         )
+
+    def _contrastive_loss(self, X, network):
+        """Loss of a batch of rows, by two views of each (equation 9)."""
+        augment = self._augmentation(X)
+
+        def loss(rows):
+            x = network.resize(X[rows])
+            views = torch.cat([augment(x), augment(x)])
+            Z, D = (halves.chunk(2) for halves in network.both(views))
+            instance = losses.instance_contrastive_loss(*Z, self.instance_temperature)
+            cluster = losses.cluster_contrastive_loss(*D, self.cluster_temperature)
+            return {
+                "loss": instance + cluster,
+                "instance": instance,
+                "cluster": cluster,
+            }
+
+        return loss
 
     def _settle(self, X, network):
         """Normalise by the clean data from now on, for training saw views alone."""

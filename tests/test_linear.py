@@ -15,7 +15,7 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(
 @pytest.fixture(params=[False, True], ids=["as everywhere", "by oneDNN"])
 def _library(request, monkeypatch):
     if request.param and not HAS_ONEDNN:
-        pytest.skip("this PyTorch cannot")
+        pytest.skip("this PyTorch has no linear layer by oneDNN")
     monkeypatch.setattr(_linear, "_is_faster_by_onednn", lambda: request.param)
 
 

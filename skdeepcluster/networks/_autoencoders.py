@@ -153,8 +153,8 @@ class ConvolutionalAutoencoder(Autoencoder):
                 kernel_size,
                 stride=2,
                 padding=paddings[i],
-                output_padding=_output_padding(
-                    sizes[i], sizes[i + 1], kernel_size, paddings[i]
+                output_padding=output_padding(
+                    sizes[i], sizes[i + 1], kernel_size, (2, 2), paddings[i]
                 ),
             )
             decoder = [nn.ReLU(), up, *decoder]
@@ -192,11 +192,13 @@ def _plan_convolutions(size, kernel_sizes):
     return sizes, paddings
 
 
-def _output_padding(size, reduced_size, kernel_size, padding):
+def output_padding(size, reduced_size, kernel_size, stride, padding):
     """What a transposed convolution must add to arrive at exactly ``size``."""
     return tuple(
-        side - ((reduced - 1) * 2 - 2 * pad + kernel_size)
-        for side, reduced, pad in zip(size, reduced_size, padding, strict=True)
+        side - ((reduced - 1) * step - 2 * pad + kernel_size)
+        for side, reduced, step, pad in zip(
+            size, reduced_size, stride, padding, strict=True
+        )
     )
 
 

@@ -6,7 +6,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from skdeepcluster.networks._autoencoders import Autoencoder
+from skdeepcluster.networks._autoencoders import Autoencoder, output_padding
 from skdeepcluster.networks._linear import Linear
 
 # From this side on, in pixels, the first convolution leaves out three of four: the
@@ -86,7 +86,7 @@ class NormalizedConvolutionalAutoencoder(Autoencoder):
                 n_out,
                 n_in,
                 **layer,
-                output_padding=_missing(sizes[i], sizes[i + 1], **layer),
+                output_padding=output_padding(sizes[i], sizes[i + 1], **layer),
                 bias=i == 0,
             )
             encoder += [down, nn.BatchNorm2d(n_out), nn.ReLU()]
@@ -150,16 +150,6 @@ def _plan_layers(size):
 def _strides(size, stride, longest):
     """Stride along each axis: that of the layer where there is a way to go."""
     return tuple(stride if side > longest else 1 for side in size)
-
-
-def _missing(size, reduced_size, kernel_size, stride, padding):
-    """What a transposed convolution must add to arrive at exactly ``size``."""
-    return tuple(
-        side - ((reduced - 1) * step - 2 * pad + kernel_size)
-        for side, reduced, step, pad in zip(
-            size, reduced_size, stride, padding, strict=True
-        )
-    )
 
 
 class NormalizedDenseAutoencoder(Autoencoder):

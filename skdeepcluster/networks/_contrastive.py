@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from skdeepcluster.networks._linear import Linear
+from skdeepcluster.networks._views import UnitLength
 
 
 class Resize(nn.Module):
@@ -29,14 +30,6 @@ class Resize(nn.Module):
         return F.interpolate(
             x, (self.size, self.size), mode="bilinear", antialias=True
         ).contiguous(memory_format=torch.channels_last)
-
-
-class UnitLength(nn.Module):
-    """Scales rows to unit length."""
-
-    def forward(self, Z: Tensor) -> Tensor:
-        """Rows of unit length, float32."""
-        return F.normalize(Z.float(), dim=1)
 
 
 class ContrastiveNetwork(nn.Module):

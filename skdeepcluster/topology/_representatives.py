@@ -1,6 +1,6 @@
 """Local topology: which representatives of the data are close to each sample (ITEC).
 
-NumPy and SciPy only. What :class:`~skdeepcluster.ITECClustering` learns from beside the
+What :class:`~skdeepcluster.ITECClustering` learns from beside the
 images themselves.
 """
 
@@ -15,7 +15,7 @@ from skdeepcluster._kmeans import chunks, kmeans
 
 __all__ = ["local_topology_matrix", "select_representatives"]
 
-# Starts and iterations of k-means among the candidates; the paper gives neither.
+# Iterations of k-means among the candidates; the paper does not give them.
 _MAX_ITER = 300
 
 # Beyond this, squared distances would leave float64.
