@@ -47,8 +47,8 @@ from skdeepcluster.networks import (
 # blurred.
 _SMALL_SIDE = 64
 
-# What "auto" epochs amount to, at most: these take three to four minutes of one core
-# for grey images of 28 x 28 pixels.
+# What "auto" epochs amount to, at most: these take minutes of one core for grey
+# images of 28 x 28 pixels.
 _AUTO_STEPS = 2000
 
 _BACKBONES = {
