@@ -45,11 +45,11 @@ DACAE_SWEEP_HEADER = """\
 
 `DACAEClustering` with one thing changed about the *base*: augmentation as by DAC's
 code, 10 epochs of pretraining, thresholds in steps of 0.03 (13 passes), Adam with
-0.001, weights 0.5 and 0.3, a random head; half the passes of our defaults, and a quarter
-of their pretraining. ACC, and in brackets the seconds of processor time of the fit. *Running* and *batches* are
-the ACC of the same networks with the statistics that training left to batch
-normalisation, and with those of shuffled batches of 1,000, as DAC's code predicts.
-`benchmarks/dacae_sweep.py` makes these runs, with seed 0.
+0.001, weights 0.5 and 0.3, a random head; half the passes of our defaults, and a
+quarter of their pretraining. ACC, and in brackets the seconds of processor time of the
+fit. *Running* and *batches* are the ACC of the same networks with the statistics that
+training left to batch normalisation, and with those of shuffled batches of 1,000, as
+DAC's code predicts. `benchmarks/dacae_sweep.py` makes these runs, with seed 0.
 """
 
 DECDA_SWEEP_HEADER = """\
