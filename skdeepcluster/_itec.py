@@ -546,7 +546,8 @@ class ITECClustering(BaseAutoencoderClustering):
             [
                 local_topology_matrix(_flat_rows(X, rows), representatives, n_nearest)
                 for rows in _split(np.arange(len(X)))
-            ]
+            ],
+            format="csr",  # older releases of SciPy make no CSR of CSRs
         )
         columns = torch.from_numpy(T.indices.reshape(len(X), n_nearest))
         columns = columns.to(X.device)
