@@ -28,10 +28,12 @@ from skdeepcluster._images import (
     check_fold,
     check_samples,
     find_scaling,
+    largest_value,
     make_samples,
+    warn_of_larger_vectors,
     warn_of_other_units,
 )
-from skdeepcluster._training import apply, finish
+from skdeepcluster._training import apply, finish, prepare_optimizers
 from skdeepcluster.networks import (
     Autoencoder,
     ConvolutionalAutoencoder,
@@ -137,6 +139,7 @@ class BaseDeepClustering(
             training_mode(device),
         ):
             X = self._check_X(X, reset=True)
+            prepare_optimizers()
             self._begin(history)
             with seeded(self.random_state, device) as random_state:
                 self._fit_network(X, random_state)
@@ -163,7 +166,7 @@ class BaseDeepClustering(
         if n_found < n_wanted:
             yield (
                 f"Only {n_found} of {n_wanted} clusters have members: they were "
-                "drawn together, or were not there to begin with. Pretrain longer, "
+                "drawn together, or were not there to begin with. Train longer, "
                 "lower the learning rate, or lower n_clusters."
             )
 
@@ -265,8 +268,12 @@ class BaseDeepClustering(
             self.image_shape_ = image_shape
             self._keeps_images = checked.ndim > 2
             self._offset, self._scale = find_scaling(rows, image_shape)
+            self._largest = largest_value(rows)
+            self._had_levels = rows.dtype == np.uint8
         elif self.image_shape_ is not None:
             warn_of_other_units(rows, self._offset, self._scale)
+        else:
+            warn_of_larger_vectors(rows, self._largest, self._had_levels)
         return make_samples(rows, self.image_shape_, self._offset, self._scale, device)
 
     def __getstate__(self):

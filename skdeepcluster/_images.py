@@ -17,6 +17,9 @@ _ROWS_OF_A_CHUNK = 4096
 # Images for prediction may be brighter or darker than in training, within reason.
 _DARKEST, _BRIGHTEST = 0.05, 10
 
+# Vectors differ more than images do in how large they are. 255 times is another unit.
+_MUCH_LARGER = 100
+
 # Columns of a sparse matrix, at least: fewer take less room in a dense array. (And
 # scikit-learn's checks try 3, which an estimator that takes them cannot pass if it has
 # predict_proba: it is asked for the probabilities of a classifier.)
@@ -368,6 +371,38 @@ def warn_of_other_units(rows, offset, scale):
             f"X has values up to {largest:g}, but the model was fitted on values from "
             f"{offset:g} to {offset + 1 / scale:g}; give both in the same units, where "
             "uint8 counts as x / 255.",
+            stacklevel=4,
+        )
+
+
+def largest_value(rows):
+    """Largest magnitude of rows, uint8 read as x / 255."""
+    unit = 255.0 if rows.dtype == np.uint8 else 1.0
+    return max(float(rows.max()), -float(rows.min())) / unit
+
+
+def warn_of_larger_vectors(rows, largest, were_levels):
+    """Warn if vectors are of another unit than those of the fit.
+
+    Parameters
+    ----------
+    rows : ndarray or CSR matrix of shape (n_samples, n_features)
+
+    largest : float
+        What :func:`largest_value` returned for the rows of the fit.
+
+    were_levels : bool
+        Whether these were uint8. A few rows may be much smaller by chance, but not if
+        they alone were uint8.
+    """
+    here = largest_value(rows)
+    is_smaller = were_levels != (rows.dtype == np.uint8) and (
+        0 < here * _MUCH_LARGER < largest
+    )
+    if is_smaller or 0 < largest * _MUCH_LARGER < here:
+        warnings.warn(
+            f"X has values up to {here:g}, but the model was fitted on values up to "
+            f"{largest:g}; give both in the same units, where uint8 counts as x / 255.",
             stacklevel=4,
         )
 

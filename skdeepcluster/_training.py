@@ -3,6 +3,7 @@
 import math
 import time
 from contextlib import contextmanager, nullcontext
+from threading import Thread
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -136,6 +137,18 @@ def make_optimizer(name, parameters, learning_rate):
             parameters, lr=learning_rate, weight_decay=1e-4, fused=fused
         )
     return torch.optim.Adam(parameters, lr=learning_rate, eps=1e-7, fused=fused)
+
+
+def prepare_optimizers():
+    """Let PyTorch import what its first optimiser needs, where Ctrl-C cannot reach.
+
+    That takes a second, and an import that is cut off leaves parts of modules behind,
+    with which no optimiser works any more. Only the main thread hears Ctrl-C.
+    """
+    parameters = [torch.nn.Parameter(torch.zeros(1, device="cpu"))]
+    thread = Thread(target=make_optimizer, args=("sgd", parameters, 1.0))
+    thread.start()
+    thread.join()
 
 
 def make_scheduler(name, optimizer, n_steps):

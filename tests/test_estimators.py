@@ -574,6 +574,19 @@ def test_images_in_other_units_are_noticed(estimator, digits):
         estimator.predict(levels.astype(np.uint8))
 
 
+def test_vectors_in_other_units_are_noticed(estimator, digits):
+    levels = np.round(digits[:, 3] * 200)  # eight columns
+    estimator.fit(levels.astype(np.uint8))
+    with pytest.warns(
+        UserWarning, match="up to 200, but the model was fitted on .* 0.7"
+    ):
+        estimator.predict(levels)
+    estimator.fit(levels)
+    with pytest.warns(UserWarning, match="up to 0.78.*, but the model was fitted on"):
+        estimator.predict(levels.astype(np.uint8))
+    estimator.predict(levels[:1] / 1000)  # a row may be small
+
+
 @decoding
 def test_inverse_transform_knows_large_units_and_offsets(estimator, noise):
     for X in (noise * 1e100, noise + 1.6e9):

@@ -1,14 +1,19 @@
 """Tests of the training loop and the prediction pass, on the smallest of models."""
 
 import math
+import os
+import signal
+import time
 from contextlib import nullcontext
 from itertools import islice
+from threading import Event
 
 import pytest
 import torch
 from torch import nn
 from torch.multiprocessing.reductions import StorageWeakRef
 
+from skdeepcluster import _training
 from skdeepcluster._training import (
     DivergedError,
     apply,
@@ -19,6 +24,7 @@ from skdeepcluster._training import (
     keeping_on_interrupt,
     make_optimizer,
     make_scheduler,
+    prepare_optimizers,
     progress_bar,
     record,
     settle_statistics,
@@ -629,6 +635,23 @@ class TestInterrupt:
         with pytest.raises(ZeroDivisionError):
             self.interrupted(calls, ZeroDivisionError)
         assert calls == ["started"]
+
+    def test_ctrl_c_does_not_reach_what_optimizers_import(self, monkeypatch):
+        is_over = Event()
+
+        def import_a_lot(*args):
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)
+            is_over.set()
+
+        monkeypatch.setattr(_training, "make_optimizer", import_a_lot)
+        handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            with pytest.raises(KeyboardInterrupt):
+                prepare_optimizers()
+        finally:
+            signal.signal(signal.SIGINT, handler)
+        assert is_over.wait(10)
 
 
 class TestProgressBar:
