@@ -419,6 +419,31 @@ def build_autoencoder(
         return families[network](input_shape, latent_dim, **settings).float()
 
 
+@torch.no_grad()
+def try_module(parameter, module, x):
+    """Outputs of a user's module for a trial batch, on the processor.
+
+    Raises
+    ------
+    ValueError
+        If it fails, or returns no tensor.
+    """
+    module.to("cpu", torch.float32)
+    shape = tuple(x.shape)
+    try:
+        outputs = module.eval()(x)
+    except (AttributeError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"Got a {parameter} that fails on a batch of shape {shape}: {error}"
+        ) from error
+    if not isinstance(outputs, torch.Tensor):
+        raise ValueError(
+            f"Got a {parameter} that turns a batch of shape {shape} into a "
+            f"{type(outputs).__name__}; expected a tensor, a row for each sample."
+        )
+    return outputs
+
+
 def _check_autoencoder(module, input_shape):
     for part in ("encoder", "decoder"):
         if not isinstance(getattr(module, part, None), torch.nn.Module):
@@ -427,10 +452,9 @@ def _check_autoencoder(module, input_shape):
                 f"module named {part!r}; expected a torch.nn.Module with an "
                 "'encoder' and a 'decoder'."
             )
-    module.to("cpu", torch.float32)
     x = torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu")
-    Z = apply(module.encoder, x)
-    decoded = apply(module.decoder, Z) if Z.ndim == 2 else None
+    Z = try_module("network", module.encoder, x)
+    decoded = try_module("network", module.decoder, Z) if Z.ndim == 2 else None
     if decoded is None or decoded.shape != x.shape:
         raise ValueError(
             f"Got a network that embeds samples of shape {tuple(input_shape)} as "

@@ -14,6 +14,7 @@ from skdeepcluster._base import (
     check_name,
     count_distinct,
     resolve_augmentation,
+    try_module,
 )
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
@@ -587,9 +588,8 @@ def _check_backbone(backbone, input_shape):
             f"Got a backbone that is a {type(backbone).__name__}; expected a "
             "torch.nn.Module."
         )
-    backbone.to("cpu", torch.float32)
     x = torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu")
-    H = glance(backbone, x)
+    H = try_module("backbone", backbone, x)
     if H.ndim != 2:
         raise ValueError(
             f"Got a backbone that turns samples of shape {tuple(input_shape)} into "

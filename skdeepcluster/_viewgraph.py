@@ -19,6 +19,7 @@ from skdeepcluster._base import (
     BaseDeepClustering,
     build_module,
     resolve_augmentation,
+    try_module,
 )
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
@@ -582,8 +583,8 @@ def _check_encoder(encoder, input_shape):
             f"Got a network that returns {type(encoder).__name__}; expected a "
             "torch.nn.Module that embeds a batch."
         )
-    encoder.to("cpu", torch.float32)
-    Z = apply(encoder, torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu"))
+    x = torch.zeros(2, *input_shape, dtype=torch.float32, device="cpu")
+    Z = try_module("network", encoder, x)
     if Z.ndim != 2:
         raise ValueError(
             f"Got a network that embeds samples of shape {tuple(input_shape)} as "

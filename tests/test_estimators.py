@@ -1,6 +1,7 @@
 """Promises that every deep estimator keeps: one matrix, estimator by property."""
 
 import pickle
+from collections import OrderedDict
 
 import joblib
 import matplotlib.pyplot as plt
@@ -510,12 +511,35 @@ BAD_INPUT = {
         "1 distinct rows",
     ),
 }
+
+
+def _make_narrow(shape):
+    """An autoencoder, or an encoder and what follows, of samples of another width."""
+    encoder, decoder = torch.nn.Linear(5, 3), torch.nn.Linear(3, 5)
+    return torch.nn.Sequential(OrderedDict(encoder=encoder, decoder=decoder))
+
+
+def _make_recurrent(shape):
+    encoder, decoder = torch.nn.LSTM(*shape, 3), torch.nn.Linear(3, *shape)
+    return torch.nn.Sequential(OrderedDict(encoder=encoder, decoder=decoder))
+
+
 BAD_NETWORKS = {
     "image network": (lambda X: X, {"network": "conv"}, "choose network='mlp'"),
     "network": (
         lambda X: X,
         {"network": lambda shape: torch.nn.Unflatten(1, (3, 2))},
         "'encoder' and a 'decoder'|expected vectors",
+    ),
+    "narrow network": (
+        lambda X: X,
+        {"network": _make_narrow},
+        r"a network that fails on a batch of shape \(2, 6\)",
+    ),
+    "recurrent network": (
+        lambda X: X,
+        {"network": _make_recurrent},
+        "fails on a batch|into a tuple; expected a tensor",
     ),
 }
 BAD_BACKBONES = {
@@ -528,6 +552,16 @@ BAD_BACKBONES = {
         lambda X: X,
         {"backbone": lambda shape: torch.nn.Unflatten(1, (2, 3))},
         r"outputs of shape \(2, 3\); expected \(n_outputs,\)",
+    ),
+    "narrow network": (
+        lambda X: X,
+        {"backbone": _make_narrow},
+        r"a backbone that fails on a batch of shape \(2, 6\)",
+    ),
+    "recurrent network": (
+        lambda X: X,
+        {"backbone": lambda shape: torch.nn.LSTM(*shape, 3)},
+        "into a tuple; expected a tensor",
     ),
 }
 
