@@ -64,7 +64,8 @@ class EnsembleClustering(BaseTransferCut):
         Any clusterer of scikit-learn's kind, alone or at the end of a pipeline. Its
         ``n_clusters`` (or ``n_components``) and ``random_state`` are set for each run,
         where it has them. None is :class:`UltraScalableSpectralClustering` with one
-        short run of k-means. Those without ``predict`` leave the ensemble without it.
+        short run of k-means. With those that lack ``predict``, that of the ensemble
+        raises an error.
 
     n_jobs : int or None, default=None
         Base clusterings that are made at the same time, by joblib and its registered

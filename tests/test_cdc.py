@@ -539,10 +539,12 @@ class LargestTensor(TorchDispatchMode):
 
 def test_a_sparse_matrix_never_becomes_dense_as_a_whole(monkeypatch):
     n_samples, n_features = 20_000, 50_000
-    X = sparse.random_array(
-        (n_samples, n_features), density=1e-4, rng=np.random.default_rng(0)
+    rng = np.random.default_rng(0)
+    places = (
+        rng.integers(n_samples, size=100_000),
+        rng.integers(n_features, size=100_000),
     )
-    X = sparse.csr_array(X)
+    X = sparse.csr_array((rng.random(100_000), places), shape=(n_samples, n_features))
     for form in (sparse.csr_array, sparse.csr_matrix):
         monkeypatch.setattr(form, "toarray", None)
         monkeypatch.setattr(form, "todense", None)
