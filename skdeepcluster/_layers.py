@@ -13,6 +13,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from skdeepcluster._base import BaseDeepClustering
 from skdeepcluster._device import resolve_device
 from skdeepcluster._kmeans import one_thread
 from skdeepcluster._training import apply
@@ -417,6 +418,9 @@ def layer_features(estimator, X, *, layers=None, max_layer_dim=1000, random_stat
     ValueError
         If X does not suit the estimator, or a layer is not one of the network's.
 
+    TypeError
+        If the estimator is none of the deep ones.
+
     Examples
     --------
     >>> from skdeepcluster import DECDAClustering, EnsembleClustering, layer_features
@@ -431,6 +435,12 @@ def layer_features(estimator, X, *, layers=None, max_layer_dim=1000, random_stat
     >>> consensus.labels_.shape
     (300,)
     """
+    if not isinstance(estimator, BaseDeepClustering):
+        raise TypeError(
+            f"Got an estimator of type {type(estimator).__name__}; expected a fitted "
+            "deep estimator of this package, or the last step of a pipeline, with X as "
+            "this step gets it."
+        )
     check_is_fitted(estimator, "network_")
     X = estimator._check_X(X, reset=False)
     network = estimator.network_.to(resolve_device(estimator.device))

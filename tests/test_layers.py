@@ -325,6 +325,11 @@ class TestFeatures:
         with pytest.raises(ValueError, match="not fitted"):
             layer_features(MODELS["decda"], digits)
 
+    def test_it_must_be_a_deep_one(self, digits):
+        X = digits.reshape(len(digits), -1)
+        with pytest.raises(TypeError, match="of type KMeans; expected a fitted deep"):
+            layer_features(KMeans(2, n_init=1).fit(X), X)
+
     @pytest.mark.parametrize("name", ["decda", "itec", "contrastive"])
     def test_an_ensemble_of_layers(self, fitted, digits, name):
         features = layer_features(fitted(name), digits, max_layer_dim=10_000)

@@ -33,11 +33,8 @@ QUICK = {
 
 
 CONFIGURATIONS = [
-    DECDAClustering(),
+    DECDAClustering(**NARROW),
     DECDAClustering(**QUICK, init="kmeans", objective="idec", batch_size=7),
-    DECDAClustering(
-        **QUICK, init="kmeans", objective="dcn", lloyd=True, augment="masking"
-    ),
     CDCClustering(**NARROW),
     CDCClustering(**QUICK, normalization="global", batch_size=7),
     CDCClustering(**QUICK, update="split", augment="noise", affinity_weight=0),
@@ -46,7 +43,6 @@ CONFIGURATIONS = [
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
     DACAEClustering(**NARROW_NORMALIZED),
-    DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="random"),
     DACAEClustering(
         pretrain_epochs=0,
         threshold_step=0.2,
@@ -56,7 +52,7 @@ CONFIGURATIONS = [
     ),
     DeepCluEClustering(),
     DeepCluEClustering(epochs=2, n_base_clusterings=1, batch_size=7, max_layer_dim=3),
-    DeepCluEClustering(epochs=30, consensus=False, augment="noise"),
+    DeepCluEClustering(epochs=2, consensus=False, augment="noise"),
     ViewGraphClustering(view_steps=30, max_rounds=1, round_steps=20),
     ViewGraphClustering("auto", view_steps=4, max_rounds=1, round_steps=4),
     ViewGraphClustering(
