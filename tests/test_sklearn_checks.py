@@ -52,7 +52,7 @@ CONFIGURATIONS = [
     ),
     DeepCluEClustering(),
     DeepCluEClustering(epochs=2, n_base_clusterings=1, batch_size=7, max_layer_dim=3),
-    DeepCluEClustering(epochs=2, consensus=False, augment="noise"),
+    DeepCluEClustering(epochs=30, consensus=False, augment="noise"),
     ViewGraphClustering(view_steps=30, max_rounds=1, round_steps=20),
     ViewGraphClustering("auto", view_steps=4, max_rounds=1, round_steps=4),
     ViewGraphClustering(
