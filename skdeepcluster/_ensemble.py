@@ -116,6 +116,11 @@ class EnsembleClustering(BaseTransferCut):
     UltraScalableSpectralClustering : The base clusterer unless another is given.
     skdeepcluster.consensus : The functions behind this.
 
+    Notes
+    -----
+    Of more than 20,000 samples, the last k-means runs on 20,000 random rows of the
+    embedding, and all others go to the closest centre.
+
     References
     ----------
     .. [1] Huang, Chen, Chen, Wang, Lai, "DeepCluE: Enhanced deep clustering via
@@ -303,6 +308,13 @@ class EnsembleClustering(BaseTransferCut):
             raise ValueError(
                 f"Got base_clusters={self.base_clusters!r}; expected 'auto' or a pair "
                 "of integers (low, high) with 1 <= low <= high."
+            )
+        high = self.base_clusters[1]
+        n_distinct = min(count_distinct(part, high) for part in parts)
+        if n_distinct < high:
+            raise ValueError(
+                f"Got base_clusters={self.base_clusters!r} for X with {n_distinct} "
+                "distinct rows; lower the second number to that."
             )
         return self.base_clusters
 

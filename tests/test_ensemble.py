@@ -185,6 +185,14 @@ def test_bad_base_clusters(noise, pair):
         clone(ENSEMBLE).set_params(base_clusters=pair).fit(noise)
 
 
+def test_more_base_clusters_than_samples(noise):
+    model = clone(ENSEMBLE).set_params(base_clusters=(4, 151))
+    with pytest.raises(ValueError, match=r"\(4, 151\) for X with 150 distinct rows"):
+        model.fit(noise)
+    with pytest.raises(ValueError, match="with 5 distinct rows"):
+        model.set_params(base_clusters=(4, 6)).fit(np.repeat(noise[:5], 9, axis=0))
+
+
 def test_exhausted_memory_has_a_remedy(noise):
     class Exhausting(KMeans):
         def fit(self, X, y=None):
