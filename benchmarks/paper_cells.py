@@ -12,7 +12,7 @@ HEADER = """\
 Mean ACC of ours / that of the paper, and in brackets the number of runs, for every
 cell whose data we have whole, of `from_paper` and of the constructor's *defaults*,
 beside the paper's whole method. A cell without a number of ours was not run, most often
-for its cost: `from_paper` takes 20 minutes to more than an hour of one core for 10,000
+for its cost: `from_paper` takes 13 minutes to more than an hour of one core for 10,000
 digits, several hours for 70,000, and with `DeepCluEClustering` days of a GPU. Runs in
 bfloat16 count. Of data that we do not have, there is no column: Reuters, STL-10,
 CIFAR-100, ImageNet, and CIFAR-10 as features of CDC's paper. The USPS of ITEC's paper

@@ -310,7 +310,7 @@ def find_scaling(rows, image_shape):
         Network input is ``(x - offset) * scale``, in the units of X (with uint8
         read as x / 255).
     """
-    unit = 255.0 if rows.dtype == np.uint8 else 1.0
+    unit = _unit(rows)
     low, high = float(rows.min()) / unit, float(rows.max()) / unit
     within_unit_range = low >= 0 and high <= 1
     if image_shape is not None:
@@ -325,6 +325,11 @@ def find_scaling(rows, image_shape):
     if within_unit_range and largest * np.sqrt(mean_square) >= 0.1:
         return 0.0, 1.0
     return mean * largest, _inverse(deviation * largest)
+
+
+def _unit(rows):
+    """What counts as 1 among the values."""
+    return 255.0 if rows.dtype == np.uint8 else 1.0
 
 
 def _moments(rows, unit):
@@ -363,8 +368,7 @@ def warn_of_other_units(rows, offset, scale):
     offset, scale : float
         As :func:`find_scaling` returned them for images.
     """
-    unit = 255.0 if rows.dtype == np.uint8 else 1.0
-    largest = float(rows.max()) / unit
+    largest = float(rows.max()) / _unit(rows)
     brightest = (largest - offset) * scale
     if brightest > _BRIGHTEST or 0 < brightest < _DARKEST:
         warnings.warn(
@@ -377,8 +381,7 @@ def warn_of_other_units(rows, offset, scale):
 
 def largest_value(rows):
     """Largest magnitude of rows, uint8 read as x / 255."""
-    unit = 255.0 if rows.dtype == np.uint8 else 1.0
-    return max(float(rows.max()), -float(rows.min())) / unit
+    return max(float(rows.max()), -float(rows.min())) / _unit(rows)
 
 
 def warn_of_larger_vectors(rows, largest, were_levels):

@@ -33,8 +33,11 @@ QUICK = {
 
 
 CONFIGURATIONS = [
-    DECDAClustering(**NARROW),
+    DECDAClustering(),
     DECDAClustering(**QUICK, init="kmeans", objective="idec", batch_size=7),
+    DECDAClustering(
+        **QUICK, init="kmeans", objective="dcn", lloyd=True, augment="masking"
+    ),
     CDCClustering(**NARROW),
     CDCClustering(**QUICK, normalization="global", batch_size=7),
     CDCClustering(**QUICK, update="split", augment="noise", affinity_weight=0),
@@ -43,6 +46,7 @@ CONFIGURATIONS = [
     ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
     ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
     DACAEClustering(**NARROW_NORMALIZED),
+    DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="random"),
     DACAEClustering(
         pretrain_epochs=0,
         threshold_step=0.2,
