@@ -93,6 +93,7 @@ def build_estimator(options, seed, n_clusters):
     """The estimator whose parts are used."""
     settings = {
         "n_clusters": n_clusters,
+        "init": None,  # clusters that are taught would hide what the parts bring
         "precision": options.precision,
         "random_state": seed,
     }
@@ -127,7 +128,7 @@ def sweep(options, seed, images, target):
     X = model._check_X(images, reset=True)
     model.n_iter_, model.history_, model.stop_reason_ = 0, {}, "max_iter"
     with Stopwatch() as watch, seeded(seed, device):
-        autoencoder = model._fit_autoencoder(X)
+        autoencoder = model._fit_autoencoder(X, np.random.RandomState(seed))
     if model.stop_reason_ == "interrupted":
         raise KeyboardInterrupt  # half a run is none
     result = {

@@ -40,6 +40,7 @@ _PAPER_SETTINGS = {  # all of them, so that other defaults leave the paper's alo
     "network": "conv",
     "filters": (64, 128, 256),
     "latent_dim": 10,
+    "init": None,
     "pretrain_optimizer": "adam",
     "pretrain_learning_rate": 1e-3,
     "pretrain_schedule": "constant",
@@ -94,7 +95,9 @@ class ITECClustering(BaseAutoencoderClustering):
     An autoencoder embeds augmented samples. A few representatives, the centres of
     k-means among some of the samples, stand for all of them, and a second autoencoder
     embeds which representatives are close to each sample: its local topology. Clusters
-    are those of k-means on both codes side by side.
+    are those of k-means on both codes side by side. By default the first encoder is
+    also taught the clusters of :class:`ViewGraphClustering`, which the paper does not
+    do.
 
     Parameters
     ----------
@@ -125,12 +128,20 @@ class ITECClustering(BaseAutoencoderClustering):
         :mod:`skdeepcluster.augment`. ``"auto"`` shifts and crops images a little and
         leaves vectors alone: the autoencoder restores the augmented sample, so noise
         would be one more thing to learn by heart. A callable maps a batch of tensors
-        to one of the same shape.
+        to one of the same shape, and takes the place of the views of
+        ``init="viewgraph"`` as well.
+
+    init : "viewgraph" or None, default="viewgraph"
+        What the encoder of the samples is taught once it is pretrained: the clusters
+        of :class:`ViewGraphClustering`, for 1.5 steps for every sample, but at least
+        200 and at most 1,200 (8,000 of more than 20,000 samples), by Adam, at eight
+        times ``pretrain_learning_rate`` or 0.008 if that is less; or nothing, as in the
+        paper.
 
     pretrain_epochs : int or "auto", default="auto"
         Passes over the data in which the autoencoder of the samples learns.
         ``"auto"`` makes them 1.5 steps for every sample, or 3,000 steps if that is
-        fewer.
+        fewer; 400 with ``init="viewgraph"``.
 
     pretrain_optimizer : {"adam", "sgd"}, default="adam"
         Optimiser of both autoencoders; ``"sgd"`` has a momentum of 0.9.
@@ -161,7 +172,8 @@ class ITECClustering(BaseAutoencoderClustering):
 
     topology_epochs : int or "auto", default="auto"
         Passes over the data in which the autoencoder of the topology learns;
-        ``"auto"`` as in ``pretrain_epochs``.
+        ``"auto"`` makes them 1.5 steps for every sample, or 3,000 steps if that is
+        fewer.
 
     topology_units : tuple of int, default=(100, 64, 32, 20)
         Widths of the hidden layers of its encoder. Its code is as wide as
@@ -224,9 +236,11 @@ class ITECClustering(BaseAutoencoderClustering):
         Why training ended.
 
     history_ : dict of list
-        One entry for each epoch: ``"phase"``, which is ``"pretrain"`` or
-        ``"topology"``, ``"loss"`` and ``"seconds"``. Ctrl-C leaves out the entry that
-        it falls into.
+        One entry for each epoch of pretraining, those of :class:`ViewGraphClustering`
+        if it finds the first clusters, one for each half a pass of teaching these, one
+        for the decoder that follows, and one for each epoch of the topology:
+        ``"phase"``, ``"loss"`` and ``"seconds"``, and NaN where something does not
+        apply. Ctrl-C leaves out the entry that it falls into.
 
     image_shape_ : tuple of int or None
         Shape of one image, None for vectors.
@@ -270,6 +284,7 @@ class ITECClustering(BaseAutoencoderClustering):
     _parameter_constraints: dict = {
         **BaseAutoencoderClustering._parameter_constraints,
         "filters": [tuple, list],
+        "init": [StrOptions({"viewgraph"}), None],
         "topology": ["boolean"],
         "n_candidates": [Interval(Integral, 1, None, closed="left")],
         "n_representatives": [Interval(Integral, 1, None, closed="left")],
@@ -293,6 +308,7 @@ class ITECClustering(BaseAutoencoderClustering):
         latent_dim=10,
         image_shape=None,
         augment="auto",
+        init="viewgraph",
         pretrain_epochs="auto",
         pretrain_optimizer="adam",
         pretrain_learning_rate=1e-3,
@@ -319,6 +335,7 @@ class ITECClustering(BaseAutoencoderClustering):
         self.latent_dim = latent_dim
         self.image_shape = image_shape
         self.augment = augment
+        self.init = init
         self.pretrain_epochs = pretrain_epochs
         self.pretrain_optimizer = pretrain_optimizer
         self.pretrain_learning_rate = pretrain_learning_rate
@@ -416,7 +433,7 @@ class ITECClustering(BaseAutoencoderClustering):
         self._check_settings(len(X))
         for name in ("n_representatives_", "n_nearest_"):  # of a fit before
             vars(self).pop(name, None)
-        autoencoder = self._fit_autoencoder(X)
+        autoencoder = self._fit_autoencoder(X, random_state)
         encoders = [autoencoder.encoder]
         if self.topology:
             representatives = finish(
@@ -488,13 +505,30 @@ class ITECClustering(BaseAutoencoderClustering):
 
         return loss
 
-    def _fit_autoencoder(self, X):
+    def _knows_clusters(self):
+        return self.init == "viewgraph"
+
+    def _fit_autoencoder(self, X, random_state):
         """Autoencoder of the samples (section 3.2)."""
         autoencoder = self._build_autoencoder(X)
         self._check_code(X, autoencoder)
         with keeping_on_interrupt(self._interrupt):
             self._pretrain(X, autoencoder)
+            if self._knows_clusters() and self.stop_reason_ != "interrupted":
+                self._teach_view_clusters(X, autoencoder, random_state)
         return autoencoder
+
+    def _teach_view_clusters(self, X, autoencoder, random_state):
+        """Gather what ViewGraphClustering finds together; the decoder follows."""
+        Z = apply(autoencoder.encoder, X)
+        labels, centers = self._find_clusters(X, Z, self.init, random_state)
+        self.network_ = ClusteringAutoencoder(
+            autoencoder, centers, losses.student_t_assignment
+        )
+        if self.stop_reason_ != "interrupted":
+            encoder = autoencoder.encoder
+            self._teach(X, labels, [self.network_.centers, *encoder.parameters()])
+            self._refit_decoder(X)
 
     def _check_code(self, X, autoencoder):
         """Raise before training if codes cannot be added."""

@@ -28,7 +28,7 @@ QUICK = {"pretrain_epochs": 2, "max_iter": 6, "update_interval": 2, "tol": 0.0}
 ESTIMATORS = {
     "decda": DECDAClustering(4, **QUICK, **SMALL, init="kmeans"),
     "cdc": CDCClustering(4, **QUICK, **SMALL, init="kmeans"),
-    "itec": ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL),
+    "itec": ITECClustering(4, init=None, pretrain_epochs=3, topology_epochs=2, **SMALL),
     "dacae": DACAEClustering(4, pretrain_epochs=2, threshold_step=0.15, **SMALL),
     "deepclue": DeepCluEClustering(4, epochs=3, n_base_clusterings=1, **SEEDED),
     "viewgraph": ViewGraphClustering(

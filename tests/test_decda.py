@@ -15,6 +15,7 @@ from skdeepcluster import (
     DACAEClustering,
     DECDAClustering,
     EnsembleClustering,
+    ITECClustering,
     ViewGraphClustering,
     _embedded,
     _viewgraph,
@@ -404,13 +405,17 @@ def quick_viewgraph(monkeypatch):
     return found
 
 
-@pytest.mark.parametrize("estimator", [DECDAClustering, CDCClustering, DACAEClustering])
+@pytest.mark.parametrize(
+    "estimator", [DECDAClustering, CDCClustering, DACAEClustering, ITECClustering]
+)
 def test_a_start_from_views_and_graph(digits, quick_viewgraph, estimator):
     model = estimator(
         4, init="viewgraph", pretrain_epochs=3, batch_size=64, random_state=0
     )
     if estimator is DACAEClustering:
         model.set_params(threshold_step=0.9, learning_rate=1e-6, augment=None)
+    if estimator is ITECClustering:
+        model.set_params(topology_epochs=1)
     model.fit(digits)
     (Q,) = quick_viewgraph
     assert adjusted_rand_score(Q.argmax(dim=1), model.labels_) > 0.8
@@ -482,9 +487,16 @@ def test_ctrl_c_while_clusters_are_taught(digits, clusters, interrupt_at):
     assert_array_equal(model.predict(digits), model.labels_)
 
 
-@pytest.mark.parametrize("estimator", [DECDAClustering, DACAEClustering])
+@pytest.mark.parametrize(
+    ("estimator", "other_init"),
+    [
+        (DECDAClustering, "kmeans"),
+        (DACAEClustering, "kmeans"),
+        (ITECClustering, None),
+    ],
+)
 def test_a_start_that_means_little_is_told(
-    digits, quick_viewgraph, monkeypatch, estimator
+    digits, quick_viewgraph, monkeypatch, estimator, other_init
 ):
     monkeypatch.setattr(_viewgraph, "_FEWEST_STEPS", 1)
     monkeypatch.setattr(_viewgraph, "_LEAST_SPREAD", 2.0)
@@ -493,7 +505,7 @@ def test_a_start_that_means_little_is_told(
         UserWarning, match="ViewGraphClustering: The embedding collapsed"
     ):
         model.fit(digits)
-    model.set_params(init="kmeans")
+    model.set_params(init=other_init)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         model.fit(digits)

@@ -301,7 +301,7 @@ def test_gallery_folds_rows(digits):
 
 def test_gallery_takes_uint8_as_the_estimator_does(digits):
     images = np.rint(255 * digits).astype(np.uint8)
-    model = ITECClustering(3, topology_epochs=2, **QUICK).fit(images)
+    model = ITECClustering(3, init=None, topology_epochs=2, **QUICK).fit(images)
     display = ClusterGalleryDisplay.from_estimator(model, images[..., None])
     assert display.prototypes.shape == (3, 8, 8)
     first = display.most_certain_indices[0][0]

@@ -35,7 +35,7 @@ QUICK = {"pretrain_epochs": 2, "max_iter": 6, "update_interval": 2, "tol": 0.0}
 SMALL = {"n_init": 2, "batch_size": 64, "random_state": 0}
 DECDA = DECDAClustering(4, **QUICK, **SMALL, init="kmeans")
 CDC = CDCClustering(4, **QUICK, **SMALL, init="kmeans")
-ITEC = ITECClustering(4, pretrain_epochs=3, topology_epochs=2, **SMALL)
+ITEC = ITECClustering(4, init=None, pretrain_epochs=3, topology_epochs=2, **SMALL)
 DACAE = DACAEClustering(
     4,
     pretrain_epochs=2,

@@ -24,6 +24,7 @@ def make(**parameters):
     defaults = {
         "network": tiny,
         "latent_dim": 3,
+        "init": None,
         "pretrain_epochs": 2,
         "topology_epochs": 2,
         "n_init": 2,
@@ -71,6 +72,7 @@ def test_from_paper(name, suffix, epochs):
         "network": "conv",
         "filters": (64, 128, 256),
         "latent_dim": 10,
+        "init": None,
         "pretrain_epochs": epochs,
         "pretrain_optimizer": "adam",
         "pretrain_learning_rate": 1e-3,
@@ -190,6 +192,69 @@ def test_without_filters_it_is_the_usual_network(digits):
     torch_encoder = ConvolutionalAutoencoder((1, 8, 8), 3).encoder
     shapes = [one.shape for one in model.network_.encoder.encoders[0].parameters()]
     assert shapes == [one.shape for one in torch_encoder.parameters()]
+
+
+# --- taught clusters ------------------------------------------------------------------
+
+
+@pytest.fixture
+def clusters(digits, monkeypatch):
+    """Four clusters, of two or three digits each, as if views and graph found them."""
+    labels = load_digits().target[: len(digits)] % 4
+    monkeypatch.setattr(_embedded, "find_view_clusters", lambda *args: labels)
+    return labels
+
+
+def test_the_encoder_is_taught_the_clusters_of_views_and_graph(digits, clusters):
+    model = make(init="viewgraph").fit(digits)
+    assert clustering_accuracy_score(clusters, model.labels_) > 0.9
+    assert model.history_["phase"] == [
+        *["pretrain"] * 2,
+        *["teach"] * 45,
+        "decoder",
+        *["topology"] * 2,
+    ]
+    assert model.n_iter_ == 4 * 5  # those of both autoencoders
+    untaught = make().fit(digits)
+    assert clustering_accuracy_score(clusters, untaught.labels_) < 0.7
+
+
+def test_the_decoder_follows_the_encoder_that_was_taught(digits, clusters, monkeypatch):
+    def error(model):
+        restored = model.inverse_transform(model.transform(digits))
+        return np.mean((restored - digits) ** 2)
+
+    settings = {"init": "viewgraph", "pretrain_epochs": 30, "topology": False}
+    follows = error(make(**settings).fit(digits))
+    monkeypatch.setattr(ITECClustering, "_refit_decoder", lambda self, X: None)
+    stays = error(make(**settings).fit(digits))
+    assert follows < 0.8 * stays
+
+
+def test_steps_where_clusters_are_known():
+    for init, n_steps in [("viewgraph", 400), (None, 3000)]:
+        model = ITECClustering(10, init=init)
+        assert np.prod(model._plan_pretraining(9216)) == pytest.approx(n_steps, abs=36)
+
+
+def test_ctrl_c_before_clusters_are_taught(digits, monkeypatch, interrupting):
+    find = interrupting(lambda *args: None)
+    monkeypatch.setattr(_embedded, "find_view_clusters", find)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = make(init="viewgraph").fit(digits)
+    assert model.stop_reason_ == "interrupted"
+    assert model.history_["phase"] == ["pretrain"] * 2
+    assert_array_equal(model.predict(digits), model.labels_)
+
+
+def test_ctrl_c_while_clusters_are_taught(digits, clusters, interrupt_at):
+    with pytest.warns(UserWarning, match="interrupted"):
+        model = make(init="viewgraph", augment=interrupt_at(300)).fit(digits)
+    assert model.stop_reason_ == "interrupted"
+    assert set(model.history_["phase"]) == {"pretrain", "teach"}
+    # what was learned until then stays
+    assert clustering_accuracy_score(clusters, model.labels_) > 0.9
+    assert_array_equal(model.predict(digits), model.labels_)
 
 
 # --- local topology -------------------------------------------------------------------
@@ -423,6 +488,7 @@ def test_sums_cannot_be_decoded(digits):
         ({"topology_units": (8, 1.5)}, r"topology_units=\(8, 1.5\); expected positive"),
         ({"combine": "add", "latent_dim": 5}, "in 3 dimensions, and latent_dim=5"),
         ({"combine": "sum"}, "combine"),
+        ({"init": "kmeans"}, "init"),
         ({"final": "spectral"}, "final"),
         ({"topology": "yes"}, "topology"),
         ({"n_nearest": 0}, "n_nearest"),
@@ -503,7 +569,7 @@ def test_an_interrupted_model_can_be_fitted_again(digits, monkeypatch, interrupt
     assert model.stop_reason_ == "max_iter"
 
 
-def test_nothing_shrinks_where_there_are_enough_samples():
+def test_nothing_shrclusters_where_there_are_enough_samples():
     model = ITECClustering(10, n_candidates=500, n_representatives=100, n_nearest=10)
     assert model._plan_topology(70_000) == (500, 100, 10)
     assert model._plan_topology(400) == (400, 40, 4)
@@ -536,9 +602,9 @@ def test_real_digits_are_found():
     The autoencoder of the images, as it starts, has .387.
     """
     digits = load_digits()
-    model = ITECClustering(
-        10, n_nearest=5, pretrain_epochs=60, topology_epochs=100, random_state=0
-    ).fit(digits.images)
+    settings = {"init": None, "pretrain_epochs": 60, "topology_epochs": 100}
+    model = ITECClustering(10, n_nearest=5, random_state=0, **settings)
+    model.fit(digits.images)
     codes = np.split(model.transform(digits.images), 2, axis=1)
     alone = [KMeans(10, n_init=20, random_state=0).fit_predict(code) for code in codes]
     for labels, floor in zip([*alone, model.labels_], [0.5, 0.75, 0.78], strict=True):

@@ -39,7 +39,7 @@ MODELS = {
         4, max_iter=0, network="mlp", init="kmeans", **QUICK
     ),
     "cdc": CDCClustering(4, max_iter=2, init="kmeans", **QUICK),
-    "itec": ITECClustering(4, topology_epochs=1, **QUICK),
+    "itec": ITECClustering(4, init=None, topology_epochs=1, **QUICK),
     "dacae": DACAEClustering(4, latent_dim=16, threshold_step=0.3, **QUICK),
     "viewgraph": ViewGraphClustering(
         4, latent_dim=10, view_steps=3, max_rounds=0, random_state=0

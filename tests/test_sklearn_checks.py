@@ -42,9 +42,11 @@ CONFIGURATIONS = [
     CDCClustering(**QUICK, normalization="global", batch_size=7),
     CDCClustering(**QUICK, update="split", augment="noise", affinity_weight=0),
     ITECClustering(**NARROW),
-    ITECClustering(combine="add", scale_blocks=True, pretrain_epochs=2, batch_size=7),
-    ITECClustering(final="ensemble", pretrain_epochs=2, topology_epochs=2),
-    ITECClustering(topology=False, augment="noise", pretrain_epochs=2),
+    ITECClustering(
+        init=None, combine="add", scale_blocks=True, pretrain_epochs=2, batch_size=7
+    ),
+    ITECClustering(init=None, final="ensemble", pretrain_epochs=2, topology_epochs=2),
+    ITECClustering(init=None, topology=False, augment="noise", pretrain_epochs=2),
     DACAEClustering(**NARROW_NORMALIZED),
     DACAEClustering(pretrain_epochs=2, threshold_step=0.2, init="random"),
     DACAEClustering(
