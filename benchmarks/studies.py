@@ -23,14 +23,14 @@ SWEEP_HEADER = """\
 
 Mean ACC of `ITECClustering` with p representatives, the g nearest of which count, and
 with the two codes as they are or scaled; *none* is the autoencoder alone. In brackets
-the number of seeds. `benchmarks/itec_sweep.py` makes these runs, here in bfloat16 with
-our default budgets and network.
+the number of seeds. `benchmarks/itec_sweep.py` makes these runs, with `init=None`, here
+in bfloat16 with our default network and budgets.
 """
 
 ABLATION_HEADER = """\
 What topology and augmentation bring (Table 6 of the paper), and what an ensemble does
-in place of the final k-means: mean ACC with our defaults, p = 150 and g = 3, and codes
-as they are.
+in place of the final k-means: mean ACC with our defaults but for `init=None`, p = 150
+and g = 3, and codes as they are.
 """
 
 ABLATION = {

@@ -48,7 +48,7 @@ print(photos.images.shape, photos.images.dtype, photos.filenames[:2])
 # ``ViewGraphClustering`` can look for it). If you do not know, take more than you
 # expect, and put together what belongs together.
 
-model = ITECClustering(12, pretrain_epochs=15, batch_size=64, random_state=0)
+model = ITECClustering(12, random_state=0)
 model.fit(photos.images)
 ClusterGalleryDisplay.from_estimator(model, photos.images)
 plt.show()

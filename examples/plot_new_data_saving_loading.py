@@ -26,7 +26,7 @@ is_old = np.random.default_rng(0).random(len(digits.images)) < 2 / 3
 old, new = digits.images[is_old], digits.images[~is_old]
 
 model = ITECClustering(
-    10, pretrain_epochs=20, augment=None, batch_size=64, random_state=0
+    10, init=None, pretrain_epochs=20, augment=None, batch_size=64, random_state=0
 )
 model.fit(old)
 

@@ -145,6 +145,8 @@ class BaseDeepClustering(
                 self._fit_network(X, random_state)
             finish(lambda: self._store_results(X), self._interrupt)
             self.history_ = dict(history)
+            if history.was_stopped:  # until here the same as interrupted
+                self.stop_reason_ = "callback"
         for message in self._shortcomings():
             warnings.warn(message, stacklevel=3)  # where fit was called
         return self

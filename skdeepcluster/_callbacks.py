@@ -16,10 +16,11 @@ class History(dict):
     def __init__(self, on_entry=None):
         super().__init__(phase=[], loss=[], seconds=[])
         self.on_entry = on_entry
+        self.was_stopped = False  # by a callback
 
 
 class StopTraining(KeyboardInterrupt):
-    """A callback asks to stop: the same as when the user presses Ctrl-C."""
+    """A callback asks to stop: the fit ends as when the user presses Ctrl-C."""
 
 
 @contextmanager
@@ -59,7 +60,9 @@ def reported_history(estimator, X, y):
         if task.call_on_fit_task_end(
             **data, reconstruction_attributes=what_can_predict
         ):
+            history.was_stopped = True
             raise StopTraining
 
-    yield History(report)
+    history = History(report)
+    yield history
     context.call_on_fit_task_end(**data, reconstruction_attributes=what_can_predict)

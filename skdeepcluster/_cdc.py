@@ -213,8 +213,8 @@ class CDCClustering(BaseEmbeddedClustering):
         Number of finetuning steps taken, the last ones before Ctrl-C included; not
         those that taught first clusters.
 
-    stop_reason_ : {"converged", "max_iter", "interrupted"}
-        Why training ended.
+    stop_reason_ : {"converged", "max_iter", "interrupted", "callback"}
+        Why training ended: ``"interrupted"`` by Ctrl-C.
 
     history_ : dict of list
         One entry for each epoch of pretraining, those of

@@ -221,9 +221,9 @@ class DACAEClustering(BaseAutoencoderClustering):
     n_iter_ : int
         Number of steps of learning from pairs, the last ones before Ctrl-C included.
 
-    stop_reason_ : {"max_iter", "collapsed", "interrupted"}
+    stop_reason_ : {"max_iter", "collapsed", "interrupted", "callback"}
         Why training ended: the thresholds met, nearly all pairs became alike (or none
-        was in the end), or Ctrl-C.
+        was in the end), Ctrl-C, or a callback.
 
     history_ : dict of list
         One entry for each epoch of pretraining, those of :class:`ViewGraphClustering`

@@ -214,8 +214,8 @@ class DeepCluEClustering(BaseDeepClustering):
     n_iter_ : int
         Number of steps taken, the last ones before Ctrl-C included.
 
-    stop_reason_ : {"max_iter", "interrupted"}
-        Why training ended.
+    stop_reason_ : {"max_iter", "interrupted", "callback"}
+        Why training ended: ``"interrupted"`` by Ctrl-C.
 
     history_ : dict of list
         One entry for each epoch: ``"phase"``, ``"loss"``, ``"instance"`` and

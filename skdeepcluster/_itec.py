@@ -232,8 +232,8 @@ class ITECClustering(BaseAutoencoderClustering):
     n_iter_ : int
         Number of steps of both autoencoders, the last ones before Ctrl-C included.
 
-    stop_reason_ : {"max_iter", "interrupted"}
-        Why training ended.
+    stop_reason_ : {"max_iter", "interrupted", "callback"}
+        Why training ended: ``"interrupted"`` by Ctrl-C.
 
     history_ : dict of list
         One entry for each epoch of pretraining, those of :class:`ViewGraphClustering`

@@ -232,8 +232,8 @@ class ViewGraphClustering(BaseDeepClustering):
         squared trace of its covariance by the sum of its squares. ``fit`` warns if it
         is hardly above 1, or if all samples are nearly at one place.
 
-    stop_reason_ : {"converged", "max_iter", "interrupted"}
-        Why training ended.
+    stop_reason_ : {"converged", "max_iter", "interrupted", "callback"}
+        Why training ended: ``"interrupted"`` by Ctrl-C.
 
     history_ : dict of list
         An entry for each 50 steps: ``"phase"`` (``"views"``, ``"round"`` or
