@@ -7,7 +7,8 @@ The autoencoder of the images is trained once for each seed. Then the local topo
 the final clusters are found for each combination of n_nearest, n_representatives,
 scale_blocks and final, and once without topology. A combination has random numbers of
 its own, so that it does not depend on those before it. Labels touch nothing but the
-scores. What is not swept is as in ``from_paper``, unless ``--defaults``.
+scores. What is not swept is as in ``from_paper``, or with ``--defaults`` as in the
+constructor, but that no clusters are taught.
 """
 
 import argparse

@@ -58,6 +58,9 @@ def by_name(variants, datasets):
     }
 
 
+# What makes defaults of ITEC the paper's method.
+NO_TEACHING = "init=None"
+
 # The variant that is the whole method, and the table.
 PAPERS = {
     "DECDAClustering": ("ConvDEC-DA", by_name(DECDA, IMAGES)),
@@ -74,9 +77,15 @@ PAPERS = {
 def paper_accuracy(run):
     """Accuracy that the method's paper gives for its variant, if any.
 
-    Defaults are compared with the whole method; so is a run in another precision.
+    Defaults are compared with the whole method, and so is a run that differs from them
+    in its precision or in that no clusters are taught, which is nearer to the paper.
     """
-    if not all(override.startswith("precision=") for override in run["overrides"]):
+    if not all(is_comparable(override) for override in run["overrides"]):
         return None
     whole, accuracies = PAPERS.get(run["method"], (None, {}))  # one is no paper's
     return accuracies.get(run["variant"] or whole, {}).get(run["dataset"])
+
+
+def is_comparable(override):
+    """Whether a run with this setting is still one of the paper's method."""
+    return override == NO_TEACHING or override.startswith("precision=")

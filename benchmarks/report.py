@@ -34,11 +34,12 @@ ACC is the accuracy under the best matching of clusters and classes, NMI the nor
 mutual information (arithmetic mean), ARI the adjusted Rand index: mean ± standard
 deviation over the seeds, and the worst seed's ACC. *Paper* is the ACC in the method's
 own paper, *gap* ours minus that; a run in another precision is compared as well, and
-defaults with the whole method. (The USPS of ITEC's paper is another one, of 11,000
-images.) Seconds are those of `fit`, *steps* those of finetuning, or of both
-autoencoders of ITEC, and memory is the peak of the whole process; a command repeats
-the runs. Where a machine did other work at the same time, seconds are more than the
-run needed.
+defaults with the whole method, though those of DEC-DA, ITEC, CDC (images) and DAC-AE
+start from the clusters of `ViewGraphClustering`, as no paper does. (The USPS of ITEC's
+paper is another one, of 11,000 images.) Seconds are those of `fit`, *steps* those of
+finetuning, or of both autoencoders of ITEC, and memory is the peak of the whole
+process; a command repeats the runs. Where a machine did other work at the same time,
+seconds are more than the run needed.
 """
 
 COLUMNS = (

@@ -47,7 +47,7 @@ print(photos.images.shape, photos.images.dtype, photos.filenames[:2])
 # do not, and are not used. How many clusters there are is for you to say (only
 # ``ViewGraphClustering`` can look for it). If you do not know, take more than you
 # expect, and put together what belongs together. The settings are quick ones; the
-# defaults take minutes, and find better clusters.
+# defaults take longer.
 
 model = ITECClustering(12, init=None, pretrain_epochs=15, batch_size=64, random_state=0)
 model.fit(photos.images)

@@ -48,10 +48,10 @@ plt.show()
 # %%
 # What to do, in this order: keep the default ``init``; pretrain longer
 # (``pretrain_epochs="auto"`` is a good start); lower ``learning_rate``; keep the
-# decoder in training (``objective="idec"``); or choose a method without finetuning,
-# such as :class:`~skdeepcluster.ITECClustering`, which cannot collapse. (With
-# ``init=None`` it finds clusters by itself, not as well as by default; so there is
-# something to see in what follows.)
+# decoder in training (``objective="idec"``); or choose a method that trains no network
+# towards clusters, such as :class:`~skdeepcluster.ITECClustering` with ``init=None``,
+# which cannot collapse. (Its default finds better clusters; there would be less to see
+# in what follows.)
 
 model = ITECClustering(
     10, init=None, pretrain_epochs=20, augment=None, batch_size=64, random_state=0

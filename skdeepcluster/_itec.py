@@ -79,7 +79,8 @@ _EPOCHS_BY_STEPS = {"mnist": 50, "mnist-test": 375, "usps": 406, "fashion-mnist"
 def _can_decode(estimator):
     """Whether the code of the autoencoder can be told from the combined one."""
     if hasattr(estimator, "network_"):
-        adds = estimator.network_.encoder.adds
+        # while it is taught, there is but one code
+        adds = getattr(estimator.network_.encoder, "adds", False)
     else:
         adds = estimator.topology and estimator.combine == "add"
     if adds:
@@ -129,7 +130,8 @@ class ITECClustering(BaseAutoencoderClustering):
         leaves vectors alone: the autoencoder restores the augmented sample, so noise
         would be one more thing to learn by heart. A callable maps a batch of tensors
         to one of the same shape, and takes the place of the views of
-        ``init="viewgraph"`` as well.
+        ``init="viewgraph"`` as well, which are those of :class:`ViewGraphClustering`
+        otherwise.
 
     init : "viewgraph" or None, default="viewgraph"
         What the encoder of the samples is taught once it is pretrained: the clusters
@@ -230,17 +232,20 @@ class ITECClustering(BaseAutoencoderClustering):
         ``topology=False``.
 
     n_iter_ : int
-        Number of steps of both autoencoders, the last ones before Ctrl-C included.
+        Number of steps of both autoencoders, the last ones before Ctrl-C included; not
+        those that taught first clusters, and the decoder after them.
 
     stop_reason_ : {"max_iter", "interrupted", "callback"}
         Why training ended: ``"interrupted"`` by Ctrl-C.
 
     history_ : dict of list
-        One entry for each epoch of pretraining, those of :class:`ViewGraphClustering`
-        if it finds the first clusters, one for each half a pass of teaching these, one
-        for the decoder that follows, and one for each epoch of the topology:
-        ``"phase"``, ``"loss"`` and ``"seconds"``, and NaN where something does not
-        apply. Ctrl-C leaves out the entry that it falls into.
+        One entry for each epoch of pretraining, and of the autoencoder of the topology:
+        ``"phase"``, which is ``"pretrain"`` or ``"topology"``, ``"loss"`` and
+        ``"seconds"``. With ``init="viewgraph"``, those of :class:`ViewGraphClustering`
+        are between them, one for each half a pass of teaching its clusters
+        (``"teach"``), and one for the ``"decoder"``, which then follows if it was
+        pretrained at all; columns that only some of them have are NaN elsewhere.
+        Ctrl-C leaves out the entry that it falls into.
 
     image_shape_ : tuple of int or None
         Shape of one image, None for vectors.
@@ -514,7 +519,7 @@ class ITECClustering(BaseAutoencoderClustering):
         self._check_code(X, autoencoder)
         with keeping_on_interrupt(self._interrupt):
             self._pretrain(X, autoencoder)
-            if self._knows_clusters() and self.stop_reason_ != "interrupted":
+            if self._knows_clusters():
                 self._teach_view_clusters(X, autoencoder, random_state)
         return autoencoder
 

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
+from skdeepcluster import ViewGraphClustering, _embedded
+
 # Figures are drawn to files or not at all.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
@@ -46,3 +48,21 @@ def interrupting():
 def interrupt_at(interrupting):
     """An augmentation, by the number of its call at which the user presses Ctrl-C."""
     return partial(interrupting, lambda batch: batch)
+
+
+@pytest.fixture
+def quick_viewgraph(monkeypatch):
+    """As a start, ViewGraphClustering takes few steps; a list of those it found."""
+    quick = {"view_steps": 20, "max_rounds": 1, "round_steps": 20}
+    found = []
+
+    class Quick(ViewGraphClustering):
+        def __init__(self, n_clusters=8, **settings):
+            super().__init__(n_clusters, **{**quick, **settings})
+
+        def _assign(self, X):
+            found.append(super()._assign(X))
+            return found[-1]
+
+    monkeypatch.setattr(_embedded, "ViewGraphClustering", Quick)
+    return found

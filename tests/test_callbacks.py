@@ -121,19 +121,41 @@ def test_scores_while_training(decda, digits):
     assert whole == nmi_scorer(decda, digits, y)
 
 
-@pytest.mark.parametrize("stop_after", [1, 3])
-def test_a_callback_may_stop(decda, digits, stop_after):
+def fit_and_stop(estimator, X, stop_after):
+    """Fit until a callback asks to stop, after so many entries."""
     recorder = Recorder(stop_after)
-    decda.set_callbacks(recorder)
+    estimator.set_callbacks(recorder)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        decda.fit(digits)
+        estimator.fit(X)
     # who asks to stop knows; that it came too soon for all clusters is told
     assert not any("interrupted" in str(warning.message) for warning in caught)
-    assert decda.stop_reason_ == "callback"
-    assert len(decda.history_["phase"]) == stop_after
-    np.testing.assert_array_equal(decda.labels_, decda.predict(digits))
+    assert estimator.stop_reason_ == "callback"
+    assert len(estimator.history_["phase"]) == stop_after
+    np.testing.assert_array_equal(estimator.labels_, estimator.predict(X))
     assert recorder.heard[-1] == "teardown"
+
+
+def test_a_callback_may_stop(estimator, digits):
+    fit_and_stop(estimator, digits, stop_after=1)
+
+
+def test_a_callback_may_stop_while_finetuning(decda, digits):
+    fit_and_stop(decda, digits, stop_after=3)
+    assert decda.history_["phase"][-1] == "finetune"
+    decda.set_callbacks(Recorder()).fit(digits)
+    assert decda.stop_reason_ == "max_iter"
+
+
+@pytest.mark.parametrize("phase", ["views", "round", "teach", "decoder", "topology"])
+def test_a_callback_may_stop_a_start_from_views_and_graph(
+    digits, quick_viewgraph, phase
+):
+    pytest.importorskip("sklearn.callback")
+    itec = clone(ESTIMATORS["itec"]).set_params(init="viewgraph")
+    phases = itec.fit(digits).history_["phase"]
+    fit_and_stop(itec, digits, stop_after=phases.index(phase) + 1)
+    assert itec.history_["phase"] == phases[: phases.index(phase) + 1]
 
 
 def test_callbacks_of_a_failed_fit_are_torn_down(decda, digits):

@@ -387,24 +387,6 @@ def test_teaching_precedes_finetuning_and_ends_with_samples_as_they_are(
     assert schedules[1:3] == [("one-cycle", 8), ("one-cycle", 5)]
 
 
-@pytest.fixture
-def quick_viewgraph(monkeypatch):
-    """As a start, ViewGraphClustering takes few steps; a list of those it found."""
-    quick = {"view_steps": 20, "max_rounds": 1, "round_steps": 20}
-    found = []
-
-    class Quick(ViewGraphClustering):
-        def __init__(self, n_clusters=8, **settings):
-            super().__init__(n_clusters, **{**quick, **settings})
-
-        def _assign(self, X):
-            found.append(super()._assign(X))
-            return found[-1]
-
-    monkeypatch.setattr(_embedded, "ViewGraphClustering", Quick)
-    return found
-
-
 @pytest.mark.parametrize(
     "estimator", [DECDAClustering, CDCClustering, DACAEClustering, ITECClustering]
 )
@@ -448,14 +430,16 @@ def test_a_callable_augments_the_views_of_the_start_as_well(digits, quick_viewgr
     assert len(batches) >= 2 * 20
 
 
+@pytest.mark.parametrize("estimator", [DECDAClustering, ITECClustering])
 def test_ctrl_c_while_views_and_graph_are_at_work(
-    digits, quick_viewgraph, monkeypatch, interrupting
+    digits, quick_viewgraph, monkeypatch, interrupting, estimator
 ):
     monkeypatch.setattr(
         ViewGraphClustering, "_learn_views", interrupting(lambda *args: None)
     )
+    model = estimator(4, network=tiny, pretrain_epochs=2, random_state=0)
     with pytest.warns(UserWarning, match="interrupted"):
-        model = make(init="viewgraph").fit(digits)
+        model.fit(digits)
     assert model.stop_reason_ == "interrupted"
     assert len(quick_viewgraph) == 1
     assert "teach" not in model.history_["phase"]

@@ -206,6 +206,7 @@ def clusters(digits, monkeypatch):
 
 
 def test_the_encoder_is_taught_the_clusters_of_views_and_graph(digits, clusters):
+    assert ITECClustering().init == "viewgraph"
     model = make(init="viewgraph").fit(digits)
     assert clustering_accuracy_score(clusters, model.labels_) > 0.9
     assert model.history_["phase"] == [
@@ -569,7 +570,7 @@ def test_an_interrupted_model_can_be_fitted_again(digits, monkeypatch, interrupt
     assert model.stop_reason_ == "max_iter"
 
 
-def test_nothing_shrclusters_where_there_are_enough_samples():
+def test_nothing_shrinks_where_there_are_enough_samples():
     model = ITECClustering(10, n_candidates=500, n_representatives=100, n_nearest=10)
     assert model._plan_topology(70_000) == (500, 100, 10)
     assert model._plan_topology(400) == (400, 40, 4)
