@@ -289,6 +289,16 @@ def test_nothing_to_draw_is_an_error(n):
         EmbeddingDisplay.from_estimator(make_table(), ROWS, max_samples=n)
 
 
+def test_a_name_for_each_feature():
+    with pytest.raises(ValueError, match="Got 1 feature_names for X with 4 features"):
+        ClusterGalleryDisplay.from_estimator(make_table(), ROWS, feature_names=["x"])
+
+
+def test_a_reducer_that_cannot_reduce():
+    with pytest.raises(TypeError, match="Got reducer='tsne'; expected an object with"):
+        EmbeddingDisplay.from_estimator(make_table(), ROWS, reducer="tsne")
+
+
 def test_gallery_folds_rows(digits):
     rows = digits.reshape(len(digits), -1)
     clusterer = UltraScalableSpectralClustering(3, random_state=0).fit(rows)

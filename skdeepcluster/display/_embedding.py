@@ -131,6 +131,11 @@ class EmbeddingDisplay:
         """
         import_matplotlib()
         check_has(estimator, "transform", "predict_proba")
+        if reducer is not None and not hasattr(reducer, "fit_transform"):
+            raise TypeError(
+                f"Got reducer={reducer!r}; expected an object with fit_transform, "
+                "such as sklearn.manifold.TSNE()."
+            )
         if max_samples is not None:
             check_scalar(max_samples, "max_samples", Integral, min_val=2)
         X = X if hasattr(X, "shape") else np.asarray(X)

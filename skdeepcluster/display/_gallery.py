@@ -146,6 +146,11 @@ class ClusterGalleryDisplay:
         labels = probabilities.argmax(axis=1)
         n_clusters = probabilities.shape[1]
         rows, sample_shape = _fold(X, image_shape, estimator)
+        if feature_names is not None and len(feature_names) != rows.shape[1]:
+            raise ValueError(
+                f"Got {len(feature_names)} feature_names for X with {rows.shape[1]} "
+                "features; expected one for each."
+            )
         prototypes = _find_prototypes(estimator, X, rows, labels, n_clusters)
         most, least = zip(
             *(
