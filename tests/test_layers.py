@@ -40,7 +40,9 @@ MODELS = {
     ),
     "cdc": CDCClustering(4, max_iter=2, init="kmeans", **QUICK),
     "itec": ITECClustering(4, init=None, topology_epochs=1, **QUICK),
-    "dacae": DACAEClustering(4, latent_dim=16, threshold_step=0.3, **QUICK),
+    "dacae": DACAEClustering(
+        4, latent_dim=16, init="kmeans", threshold_step=0.3, **QUICK
+    ),
     "viewgraph": ViewGraphClustering(
         4, latent_dim=10, view_steps=3, max_rounds=0, random_state=0
     ),
