@@ -26,7 +26,7 @@ final model. *Paper* presets are those of `from_paper`, *defaults* those of the
 constructor.
 
 `benchmarks/results/investigations/` answers questions that the runs raised: why
-ConvDEC-DA on USPS fails with one seed of three, for example. It is k-means that does,
+ConvDEC-DA on USPS fails in one run of four, for example. It is k-means that does,
 in 20 starts; centres from 100 starts, or by `init="ensemble"`, end at .986 from the
 same pretrained embedding.
 
