@@ -131,11 +131,6 @@ class EmbeddingDisplay:
         """
         import_matplotlib()
         check_has(estimator, "transform", "predict_proba")
-        if reducer is not None and not hasattr(reducer, "fit_transform"):
-            raise TypeError(
-                f"Got reducer={reducer!r}; expected an object with fit_transform, "
-                "such as sklearn.manifold.TSNE()."
-            )
         if max_samples is not None:
             check_scalar(max_samples, "max_samples", Integral, min_val=2)
         X = X if hasattr(X, "shape") else np.asarray(X)
@@ -148,13 +143,7 @@ class EmbeddingDisplay:
         probabilities = np.asarray(estimator.predict_proba(X))
         labels = probabilities.argmax(axis=1)
         Z = np.asarray(estimator.transform(X))
-        if reducer is None:
-            if min(Z.shape) < 2:
-                raise ValueError(
-                    f"Got an embedding of shape {Z.shape}; expected two samples and "
-                    "two dimensions at least, or a reducer."
-                )
-            reducer = PCA(2)
+        reducer = _choose_reducer(reducer, Z)
         points = np.asarray(reducer.fit_transform(Z))
         centers = find_centers(estimator, lambda: Z, labels, probabilities.shape[1])
         display = cls(
@@ -217,6 +206,23 @@ def _rescale(probabilities):
         return np.ones(len(probabilities))
     chance = 1 / n_clusters
     return ((probabilities.max(axis=1) - chance) / (1 - chance)).clip(0, 1)
+
+
+def _choose_reducer(reducer, Z):
+    """What brings the embedding Z to two dimensions."""
+    if reducer is None:
+        if min(Z.shape) < 2:
+            raise ValueError(
+                f"Got an embedding of shape {Z.shape}; expected two samples and two "
+                "dimensions at least, or a reducer."
+            )
+        return PCA(2)
+    if not hasattr(reducer, "fit_transform"):
+        raise TypeError(
+            f"Got reducer={reducer!r}; expected an object with fit_transform, such as "
+            "sklearn.manifold.TSNE()."
+        )
+    return reducer
 
 
 def _place(reducer, centers, points, labels):
