@@ -1,7 +1,7 @@
 """Clustering with distance-based correlations of samples (CDC)."""
 
 from functools import partial
-from numbers import Real
+from numbers import Integral, Real
 
 import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
@@ -177,7 +177,7 @@ class CDCClustering(BaseEmbeddedClustering):
         two refreshes. 0 never stops early.
 
     batch_size : int, default=256
-        Number of samples in a step, all pairs of which are compared.
+        Number of samples in a step, 2 or more, all pairs of which are compared.
 
     shuffle : bool, default=True
         Whether every pass of finetuning takes the samples in another order.
@@ -316,6 +316,7 @@ class CDCClustering(BaseEmbeddedClustering):
         "correlation_weight": [_WEIGHT],
         "affinity_weight": [_WEIGHT],
         "regularization_weight": [_WEIGHT],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
         "update": [StrOptions({"joint", "split"})],
     }
 

@@ -174,8 +174,8 @@ class DeepCluEClustering(BaseDeepClustering):
         among as many random samples as make up 2**28 numbers (1 GiB).
 
     batch_size : int, default=256
-        Number of samples in a step. The last batch of a pass is left out if it is
-        smaller.
+        Number of samples in a step, 2 or more: each is told from the others. The last
+        batch of a pass is left out if it is smaller.
 
     n_jobs : int or None, default=None
         Base clusterings that are made at the same time; the result is the same for any
@@ -291,6 +291,7 @@ class DeepCluEClustering(BaseDeepClustering):
         "n_base_clusterings": [_COUNT],
         "layers": [StrOptions({"paper"}), "array-like"],
         "max_layer_dim": [_COUNT],
+        "batch_size": [Interval(Integral, 2, None, closed="left")],
         "n_jobs": [Integral, None],
     }
 

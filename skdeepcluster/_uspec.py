@@ -55,7 +55,8 @@ class UltraScalableSpectralClustering(BaseTransferCut):
         as rows, or twice as many as clusters if that is more.
 
     n_neighbors : int, default=5
-        Representatives that a sample is linked to.
+        Representatives that a sample is linked to, 2 or more: nothing else links these
+        with each other.
 
     selection : {"hybrid", "random", "kmeans"}, default="hybrid"
         Representatives are centres of k-means among a random sample of 10 times as
@@ -145,7 +146,7 @@ class UltraScalableSpectralClustering(BaseTransferCut):
     _parameter_constraints: dict = {
         "n_clusters": [_POSITIVE],
         "n_representatives": [_POSITIVE],
-        "n_neighbors": [_POSITIVE],
+        "n_neighbors": [Interval(Integral, 2, None, closed="left")],
         "selection": [StrOptions({"hybrid", "random", "kmeans"})],
         "knn": [StrOptions({"exact", "approx", "pynndescent"})],
         "n_init": [_POSITIVE],

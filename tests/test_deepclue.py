@@ -165,7 +165,7 @@ class TestTraining:
         assert history["instance"][-1] < history["instance"][0] - 0.2
         assert history["cluster"][-1] < history["cluster"][0]
 
-    @pytest.mark.parametrize("batch_size", [1, 7, 299, 1000])
+    @pytest.mark.parametrize("batch_size", [2, 7, 299, 1000])
     def test_batch_sizes(self, model, digits, batch_size):
         model.set_params(batch_size=batch_size, epochs=1, consensus=False).fit(digits)
         assert model.n_iter_ == max(1, 300 // batch_size)

@@ -583,6 +583,12 @@ def test_bad_input_gets_a_clear_sentence_and_nothing_is_lost(
     np.testing.assert_array_equal(estimator.predict(noise), labels)
 
 
+@pytest.mark.parametrize("name", ["cdc", "dacae", "deepclue", "viewgraph"])
+def test_one_sample_is_no_batch_to_compare(estimator, noise):
+    with pytest.raises(ValueError, match=r"'batch_size'.* in the range \[2, inf\)"):
+        estimator.set_params(batch_size=1).fit(noise)
+
+
 def test_prediction_checks_its_input(estimator, digits, name, width):
     estimator.fit(digits)
     with pytest.raises(ValueError, match="NaN"):

@@ -134,11 +134,16 @@ def test_more_neighbors_than_representatives(vectors):
     assert indices.shape == (1000, 4)
 
 
-def test_all_samples_are_their_own_and_only_representative():
-    X = np.array([[0.0, 1.0], [3.0, 1.0], [9.0, 1.0]])
-    model = UltraScalableSpectralClustering(3, n_neighbors=1, random_state=0).fit(X)
-    assert sorted(model.labels_) == [0, 1, 2]
-    np.testing.assert_array_equal(model.predict(X + 0.1), model.labels_)
+def test_all_samples_are_the_only_representative():
+    X = np.array([[3.0, 1.0]] * 5)
+    model = UltraScalableSpectralClustering(1, random_state=0).fit(X)
+    np.testing.assert_array_equal(model.representatives_, X[:1])
+    np.testing.assert_array_equal(model.predict(X + 0.1), [0] * 5)
+
+
+def test_one_neighbor_links_no_representatives(vectors):
+    with pytest.raises(ValueError, match=r"'n_neighbors'.* in the range \[2, inf\)"):
+        clone(USPEC).set_params(n_neighbors=1).fit(vectors[0])
 
 
 # --- searches -----------------------------------------------------------------------
