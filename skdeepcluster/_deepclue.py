@@ -526,7 +526,7 @@ class DeepCluEClustering(BaseDeepClustering):
             return
         steps = batches(
             len(X),
-            max(self.batch_size, 2),
+            self.batch_size,
             shuffle=True,
             drop_last=True,
             device=X.device,

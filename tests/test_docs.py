@@ -13,6 +13,7 @@ PAGES = [
     "docs/quick_tour.md",
     "docs/user_guide/cdc.md",
     "docs/user_guide/dacae.md",
+    "docs/user_guide/decda.md",
     "docs/user_guide/deepclue.md",
     "docs/user_guide/displays.md",
     "docs/user_guide/ensemble.md",
