@@ -87,6 +87,23 @@ def _multiplies_bfloat16_faster(device):
     return False
 
 
+def full_precision(device):
+    """Context in which nothing is cast, whatever autocast is around it.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Returns
+    -------
+    context manager
+    """
+    # before PyTorch 2.5 there is none on MPS, not even to be switched off
+    if not torch.amp.is_autocast_available(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 @contextmanager
 def training_mode(device):
     """Let gradients flow in full precision, whatever mode the caller is in.
@@ -98,9 +115,26 @@ def training_mode(device):
     with (
         torch.inference_mode(False),
         torch.enable_grad(),
-        torch.autocast(device.type, enabled=False),
+        full_precision(device),
     ):
         yield
+
+
+def local_random_state(random_state):
+    """Generator for the parameter ``random_state``.
+
+    Parameters
+    ----------
+    random_state : int, RandomState instance or None
+        With None the numbers are fresh ones, drawn from the operating system.
+
+    Returns
+    -------
+    RandomState
+    """
+    if random_state is None:  # NumPy's global generator is the caller's: not touched
+        random_state = np.random.RandomState(np.random.MT19937())
+    return check_random_state(random_state)
 
 
 @contextmanager
@@ -112,7 +146,7 @@ def seeded(random_state, device):
     Parameters
     ----------
     random_state : int, RandomState instance or None
-        With None the numbers are fresh ones, drawn from the operating system.
+        As for :func:`local_random_state`.
 
     device : torch.device
         Its generator and the processor's are seeded.
@@ -122,9 +156,7 @@ def seeded(random_state, device):
     RandomState
         For what does not draw from PyTorch, as k-means.
     """
-    if random_state is None:  # NumPy's global generator is the caller's: not touched
-        random_state = np.random.RandomState(np.random.MT19937())
-    random_state = check_random_state(random_state)
+    random_state = local_random_state(random_state)
     seed = int(random_state.randint(np.iinfo(np.int32).max))
     with _generators_in_use:
         generators = _default_generators(device)

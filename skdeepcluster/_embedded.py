@@ -98,12 +98,14 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
 
     def _train_autoencoder(self, X, autoencoder, loss, plan, phase):
         """Minimise a loss over the rows of X with the settings of pretraining."""
+        n_epochs, n_steps = plan
+        if n_epochs == 0:  # the network may have nothing to train
+            return
         optimizer = make_optimizer(
             self.pretrain_optimizer,
             autoencoder.parameters(),
             self.pretrain_learning_rate,
         )
-        n_epochs, n_steps = plan
         train_epochs(
             loss,
             lambda: self._pretraining_batches(X),
@@ -238,9 +240,10 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
         # an encoder that is taught clusters moves without it, whatever follows
         was_taught = self._knows_clusters()
         learned_along = self.n_iter_ == 0 or self._keeps_decoding()
-        if (learned_along and not was_taught) or n_steps == 0:
-            return
         decoder = self.network_.decoder
+        can_learn = any(one.requires_grad for one in decoder.parameters())
+        if (learned_along and not was_taught) or n_steps == 0 or not can_learn:
+            return
         Z = self._embed(X)
         optimizer = make_optimizer("adam", decoder.parameters(), 1e-3)
         stream = self._endless_batches(X)

@@ -7,7 +7,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.base import _fit_context, clone
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
 from skdeepcluster._base import (
@@ -16,6 +16,7 @@ from skdeepcluster._base import (
     restored_on_error,
 )
 from skdeepcluster._cut import BaseTransferCut
+from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import one_thread
 from skdeepcluster._uspec import UltraScalableSpectralClustering
 from skdeepcluster.consensus import (
@@ -206,7 +207,7 @@ class EnsembleClustering(BaseTransferCut):
                 )
             for part in parts:
                 check_enough_distinct(part, self.n_clusters)
-            random_state = check_random_state(self.random_state)
+            random_state = local_random_state(self.random_state)
             self.estimators_, labelings = self._fit_bases(parts, random_state)
             self._fuse(labelings, _common_dtype(parts), random_state)
         return self
@@ -239,7 +240,7 @@ class EnsembleClustering(BaseTransferCut):
             for name in ("n_features_in_", "feature_names_in_", "part_widths_"):
                 vars(self).pop(name, None)
             self.estimators_ = []
-            random_state = check_random_state(self.random_state)
+            random_state = local_random_state(self.random_state)
             self._fuse(labelings, np.float64, random_state)
         return self
 

@@ -8,13 +8,12 @@ from itertools import pairwise
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
-from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from skdeepcluster._base import BaseDeepClustering
-from skdeepcluster._device import resolve_device
+from skdeepcluster._device import local_random_state, resolve_device
 from skdeepcluster._kmeans import one_thread
 from skdeepcluster._training import apply
 from skdeepcluster.networks import ContrastiveNetwork
@@ -451,4 +450,4 @@ def layer_features(estimator, X, *, layers=None, max_layer_dim=1000, random_stat
     if layers is None:
         layers = default_layers(network, first_two(X))
     reader = LayerReader(network, layers)
-    return reader.fit(X, max_layer_dim, check_random_state(random_state)).read(X)
+    return reader.fit(X, max_layer_dim, local_random_state(random_state)).read(X)

@@ -3,11 +3,14 @@
 import math
 import time
 from contextlib import contextmanager, nullcontext
+from itertools import chain
 from threading import Thread
 
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 from tqdm.auto import tqdm
+
+from skdeepcluster._device import full_precision
 
 # Rows of one prediction pass. It never varies: results of a matrix product depend
 # on its shape in the last digits, and predictions shall not depend on company.
@@ -30,7 +33,8 @@ def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
     Parameters
     ----------
     n_rows, batch_size : int
-        The last batch holds what is left over, and is never empty.
+        The last batch holds what is left over. A single row joins the batch before:
+        alone it has no variance to normalise by, and makes no pair.
 
     shuffle : bool
         Whether to draw a new order rather than to go from first to last.
@@ -50,11 +54,17 @@ def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
     in_order = torch.arange(n_rows, device="cpu")
     order = torch.randperm(n_rows, device="cpu") if shuffle else in_order
     order = order.to(device)
-    end = n_rows
-    if drop_last and n_rows >= batch_size:
-        end -= n_rows % batch_size
-    for start in range(0, end, batch_size):
-        yield order[start : start + batch_size]
+    n_batches = _count_batches(n_rows, batch_size, drop_last)
+    for i in range(n_batches):
+        is_last = i == n_batches - 1 and not drop_last
+        end = n_rows if is_last else (i + 1) * batch_size
+        yield order[i * batch_size : end]
+
+
+def _count_batches(n_rows, batch_size, drop_last):
+    """Number of batches in a pass: at least one."""
+    n_full, n_left = divmod(n_rows, batch_size)
+    return max(1, n_full + (n_left > 1 and not drop_last))
 
 
 def endless_batches(n_rows, batch_size, **settings):
@@ -103,8 +113,7 @@ def count_epochs(
     -------
     n_epochs, n_steps : int
     """
-    n_steps = n_samples / batch_size
-    n_steps = max(1, int(n_steps)) if drop_last else math.ceil(n_steps)
+    n_steps = _count_batches(n_samples, batch_size, drop_last)
     if n_epochs == "auto":
         n_epochs = math.ceil(auto_steps(n_samples, most_steps) / n_steps)
     return n_epochs, n_steps
@@ -120,14 +129,25 @@ def make_optimizer(name, parameters, learning_rate):
         ``"adamw"`` a weight decay of 1e-4.
 
     parameters : iterable of Parameter
+        Those that require no gradient are left alone.
 
     learning_rate : float
 
     Returns
     -------
     Optimizer
+
+    Raises
+    ------
+    ValueError
+        If none is left.
     """
-    parameters = list(parameters)
+    parameters = [parameter for parameter in parameters if parameter.requires_grad]
+    if not parameters:
+        raise ValueError(
+            "Got a network, or a part of one, without parameters that require a "
+            "gradient: there is nothing to train."
+        )
     # one kernel a step rather than one for each parameter, where there is one
     fused = parameters[0].device.type in ("cpu", "cuda")
     if name == "sgd":
@@ -317,8 +337,7 @@ def train_steps(
 
 def _check_finite(means, module, optimizer):
     """Raise if losses diverged, or what the module holds did in the last steps."""
-    are_finite = all(math.isfinite(mean) for mean in means.values())
-    if are_finite and all(v.isfinite().all() for v in module.state_dict().values()):
+    if all(map(math.isfinite, means.values())) and _is_finite(module):
         return
     group = optimizer.param_groups[0]
     learning_rate = group.get("max_lr", group["lr"])  # the one asked for
@@ -327,6 +346,13 @@ def _check_finite(means, module, optimizer):
         f"Training diverged: {terms} at a learning rate of {learning_rate:g}; lower "
         "the learning rate or scale X to a smaller range."
     )
+
+
+def _is_finite(module):
+    values = chain(module.parameters(), module.buffers())
+    # a single number, so that a device is waited for once
+    flags = [value.isfinite().all() for value in values if value.numel() > 0]
+    return not flags or bool(torch.stack(flags).all())
 
 
 @torch.no_grad()
@@ -354,7 +380,7 @@ def apply(module, X):
     n_rows = len(X)
     offsets = torch.arange(_ROWS_OF_A_PASS, device=X.device)
     outputs, are_finite = None, True
-    with torch.autocast(X.device.type, enabled=False):
+    with full_precision(X.device):
         for start in range(0, n_rows, _ROWS_OF_A_PASS):
             # the last pass is filled up with the last row
             rows = (offsets + start).clamp_max(n_rows - 1)

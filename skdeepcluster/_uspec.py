@@ -6,11 +6,11 @@ from numbers import Integral
 import numpy as np
 from scipy import sparse
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster._base import check_enough_distinct, restored_on_error
 from skdeepcluster._cut import BaseTransferCut
+from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import chunks, kmeans, nearest
 
 # From the authors' code: rows among which representatives are chosen, for each of
@@ -205,7 +205,7 @@ class UltraScalableSpectralClustering(BaseTransferCut):
         with restored_on_error(self):
             X = self._check_X(X, reset=True)
             check_enough_distinct(X, self.n_clusters)
-            random_state = check_random_state(self.random_state)
+            random_state = local_random_state(self.random_state)
             self._offset, self._exponent = _find_scaling(X)
             self._points = self._select(X, random_state)
             self._index = self._build_index(random_state)

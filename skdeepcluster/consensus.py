@@ -10,8 +10,8 @@ import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
-from sklearn.utils import check_random_state
 
+from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import chunks, kmeans, nearest
 
 __all__ = [
@@ -219,7 +219,7 @@ def transfer_cut(B, n_clusters, random_state=None):
         n_clusters,
         n_init=3,
         max_iter=100,
-        random_state=check_random_state(random_state),
+        random_state=local_random_state(random_state),
     )
     return nearest(Z, centers)[0][:, 0].astype(np.intp)
 

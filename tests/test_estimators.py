@@ -647,6 +647,44 @@ def test_a_network_that_is_built_once_is_not_shared(estimator, name, noise):
 
 
 @decoding
+def test_a_network_may_normalise_batches(estimator, noise):
+    def build(shape):
+        encoder = torch.nn.Sequential(
+            torch.nn.Linear(*shape, 8), torch.nn.BatchNorm1d(8), torch.nn.Linear(8, 3)
+        )
+        parts = OrderedDict(encoder=encoder, decoder=torch.nn.Linear(3, *shape))
+        return torch.nn.Sequential(parts)
+
+    X = noise[:129]  # two batches of 64 and one sample, which has no variance
+    estimator.set_params(network=build, latent_dim=3).fit(X)
+    np.testing.assert_array_equal(estimator.predict(X), estimator.labels_)
+
+
+@decoding
+def test_what_is_frozen_stays_as_it_is(estimator, name, noise):
+    network = build_autoencoder("mlp", (6,), 10)
+    network.encoder.requires_grad_(False)
+    estimator.set_params(network=lambda shape: network)
+    if name == "dcn":  # moves nothing but the encoder
+        with pytest.raises(ValueError, match="there is nothing to train"):
+            estimator.fit(noise)
+        return
+    estimator.fit(noise)
+    frozen = [one for one in estimator.network_.parameters() if not one.requires_grad]
+    assert len(frozen) >= len(list(network.encoder.parameters()))
+    for one, other in zip(frozen, network.encoder.parameters(), strict=False):
+        torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@decoding
+def test_a_decoder_without_parameters_is_left_alone(estimator, noise):
+    encoder, decoder = torch.nn.Linear(6, 6), torch.nn.Identity()
+    network = torch.nn.Sequential(OrderedDict(encoder=encoder, decoder=decoder))
+    estimator.set_params(network=lambda shape: network, latent_dim=6).fit(noise)
+    np.testing.assert_array_equal(estimator.predict(noise), estimator.labels_)
+
+
+@decoding
 def test_a_network_needs_no_forward(estimator, noise):
     parts = build_autoencoder("mlp", (6,), 3)
 

@@ -91,7 +91,8 @@ class TestBatches:
         [
             (1, 1, [1]),
             (8, 4, [4, 4]),
-            (9, 4, [4, 4, 1]),
+            (9, 4, [4, 5]),  # one alone has no variance
+            (10, 4, [4, 4, 2]),
             (7, 4, [4, 3]),
             (3, 4, [3]),
             (4, 4, [4]),
@@ -151,7 +152,8 @@ class TestEndlessBatches:
         ("n_rows", "expected"),
         [
             (8, [4, 4, 4, 4, 4, 4]),
-            (9, [4, 4, 1, 4, 4, 1]),
+            (9, [4, 5, 4, 5, 4, 5]),
+            (10, [4, 4, 2, 4, 4, 2]),
             (3, [3, 3, 3, 3, 3, 3]),
         ],
     )
@@ -160,9 +162,9 @@ class TestEndlessBatches:
         assert sizes(islice(stream, 6)) == expected
 
     def test_starts_over_in_the_same_order(self):
-        stream = endless_batches(5, 2, shuffle=False)
+        stream = endless_batches(8, 3, shuffle=False)
         rows = torch.cat(list(islice(stream, 6)))
-        assert rows.tolist() == [0, 1, 2, 3, 4] * 2
+        assert rows.tolist() == list(range(8)) * 2
 
     def test_shuffles_every_pass_anew(self):
         stream = endless_batches(40, 8, shuffle=True)
@@ -359,9 +361,9 @@ class TestTrain:
             return {"loss": point.place.sum()}
 
         train(
-            loss, batches(5, 2, shuffle=False), module=point, optimizer=sgd(point, 0.5)
+            loss, batches(6, 2, shuffle=False), module=point, optimizer=sgd(point, 0.5)
         )
-        assert seen == [[0, 1], [2, 3], [4]]
+        assert seen == [[0, 1], [2, 3], [4, 5]]
         assert point.place.tolist() == [-0.5, -1.5]
 
     def test_takes_no_more_of_a_stream_than_its_part(self):
@@ -439,6 +441,17 @@ class TestTrain:
             optimizer=make_optimizer(name, point.parameters(), 0.1),
         )
         assert not any(isinstance(value, torch.Tensor) for value in terms.values())
+
+
+    @pytest.mark.parametrize("name", OPTIMIZERS)
+    def test_optimizers_leave_alone_what_requires_no_gradient(self, name):
+        point, frozen = Point(), Point().requires_grad_(False)
+        optimizer = make_optimizer(
+            name, [*frozen.parameters(), *point.parameters()], 0.1
+        )
+        assert optimizer.param_groups[0]["params"] == list(point.parameters())
+        with pytest.raises(ValueError, match="there is nothing to train"):
+            make_optimizer(name, frozen.parameters(), 0.1)
 
 
 class TestDivergence:

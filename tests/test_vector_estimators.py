@@ -114,6 +114,15 @@ def test_same_seed_same_result_and_generators_left_alone(estimator, noise):
     np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
 
 
+def test_without_a_seed_generators_are_left_alone_as_well(estimator, noise):
+    np.random.seed(0)  # noqa: NPY002
+    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    first = estimator.set_params(random_state=None).fit(noise).transform(noise)
+    np.testing.assert_array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    np.random.seed(0)  # noqa: NPY002
+    assert not np.array_equal(estimator.fit(noise).transform(noise), first)
+
+
 @pytest.mark.parametrize("n_jobs", [2, -1])
 def test_jobs_make_no_difference(estimator, noise, n_jobs):
     expected = estimator.fit(noise).transform(noise)

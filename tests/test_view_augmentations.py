@@ -92,18 +92,21 @@ def test_shift_is_uniform_up_to_a_share_of_the_side():
         assert stats.kstest(moved[:, axis], uniform.cdf).pvalue > 1e-3
 
 
-def test_shear_slants_upright_lines():
-    view = only(shear=0.3)(ramps(2000, 21, 21))
+@pytest.mark.parametrize("width", [21, 41])
+def test_shear_slants_upright_lines(width):
+    view = only(shear=0.3)(ramps(2000, 21, width))[..., width // 2 - 10 :]
     slopes = view[:, 0, 13, 10] / 3  # columns read three rows below the centre
     uniform = stats.uniform(-0.3, 0.6)
     assert stats.kstest(slopes.numpy(), uniform.cdf).pvalue > 1e-3
     torch.testing.assert_close(view[:, 1, 13, 10], torch.full((2000,), 3.0))
 
 
-def test_rotation_is_a_rotation():
-    image = torch.rand(1, 1, 15, 15)
-    view = only(rotation=30.0)(ramps(50, 15, 15))
-    x, y = view[:, :, 7, 10].T / 3  # where the point at (3, 0) was read
+@pytest.mark.parametrize(("height", "width"), [(15, 15), (15, 31), (31, 15)])
+def test_rotation_is_a_rotation(height, width):
+    image = torch.rand(1, 1, height, width)
+    view = only(rotation=30.0)(ramps(50, height, width))
+    # where the point at (3, 0) was read
+    x, y = view[:, :, height // 2, width // 2 + 3].T / 3
     torch.testing.assert_close(x**2 + y**2, torch.ones(50), rtol=1e-4, atol=1e-4)
     assert (y.abs() <= np.sin(np.radians(30)) + 1e-5).all()
     # the same pixels as the package's other affine map reads

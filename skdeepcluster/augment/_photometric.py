@@ -4,6 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skdeepcluster._device import full_precision
 from skdeepcluster.augment._geometric import random_affine
 
 # Shares of red, green and blue in the brightness of a pixel (ITU-R 601).
@@ -237,6 +238,6 @@ def _convolve(images, kernels, axes):
     shape = (1, -1) if axes[0] else (-1, 1)
     kernels = kernels.to(images.dtype).repeat_interleave(n_channels, dim=0)
     kernels = kernels.view(len(kernels), 1, *shape)
-    with torch.autocast(images.device.type, enabled=False):
+    with full_precision(images.device):
         blurred = F.conv2d(padded, kernels, groups=n_samples * n_channels)
     return blurred.view(n_samples, n_channels, height, width)

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skdeepcluster._device import full_precision
 from skdeepcluster.augment._vectors import gaussian_noise, random_masking
 
 # Points per side of the coarse grid whose random displacements are made smooth.
@@ -120,6 +121,10 @@ def _random_grid(images, shift, rotation, scale, shear, flip):
     # rotation after shear of upright lines, columns stretched
     matrix = torch.stack([cos, cos * slopes - sin, sin, sin * slopes + cos], dim=1)
     matrix = matrix.view(-1, 2, 2) * stretch[:, None, :]
+    # coordinates from -1 to 1 have units of their own along each axis
+    height, width = images.shape[2:]
+    matrix[:, 0, 1] *= height / width
+    matrix[:, 1, 0] *= width / height
     # a share of the side is twice as much of half of it
     theta = torch.cat([matrix, 2 * _draw(images, shift, 2, 1)], dim=2)
     return F.affine_grid(theta, images.shape, align_corners=False)
@@ -129,7 +134,7 @@ def _smooth_displacements(images, deviation):
     """Random displacements, interpolated from a coarse grid, (n, height, width, 2)."""
     coarse = torch.randn(len(images), 2, _COARSE, _COARSE, device=images.device)
     # autocast would round the products
-    with torch.autocast(images.device.type, enabled=False):
+    with full_precision(images.device):
         rows, columns = (_spline(side, images.device) for side in images.shape[2:])
         smooth = rows @ (coarse * deviation) @ columns.T  # (n, 2, height, width)
     return smooth.permute(0, 2, 3, 1)

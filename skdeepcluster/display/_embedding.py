@@ -5,8 +5,9 @@ from numbers import Integral
 import numpy as np
 from scipy import sparse
 from sklearn.decomposition import PCA
-from sklearn.utils import check_random_state, check_scalar
+from sklearn.utils import check_scalar
 
+from skdeepcluster._device import local_random_state
 from skdeepcluster.display._shared import (
     check_has,
     cluster_colors,
@@ -136,7 +137,7 @@ class EmbeddingDisplay:
         X = X if hasattr(X, "shape") else np.asarray(X)
         indices = np.arange(X.shape[0])
         if max_samples is not None and len(indices) > max_samples:
-            rng = check_random_state(random_state)
+            rng = local_random_state(random_state)
             indices = np.sort(rng.choice(len(indices), max_samples, replace=False))
             X = X.tocsr() if sparse.issparse(X) else X
             X = X.iloc[indices] if hasattr(X, "iloc") else X[indices]

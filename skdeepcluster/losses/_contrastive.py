@@ -4,6 +4,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from skdeepcluster._device import full_precision
+
 
 def instance_contrastive_loss(
     Za: Tensor, Zb: Tensor, temperature: float = 0.5
@@ -49,7 +51,7 @@ def instance_contrastive_loss(
     """
     n_samples = len(Za)
     views = torch.cat([Za, Zb])  # (2n, d)
-    with torch.autocast(Za.device.type, enabled=False):
+    with full_precision(Za.device):
         # what a network returns in half precision is not multiplied in it
         views = views.to(torch.promote_types(views.dtype, torch.float32))
         views = F.normalize(views, dim=1)

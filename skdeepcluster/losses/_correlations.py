@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from skdeepcluster._device import full_precision
 from skdeepcluster.losses._assignments import kl_divergence, target_distribution
 
 # The code of CDC clips correlations here before it sharpens or compares them.
@@ -141,7 +142,7 @@ def _squared_distances(A):
     """Squared distances of all pairs of rows, (n, n), with an exact zero diagonal."""
     # any common shift leaves them as they are, and this one keeps squares small
     A = A - A.mean(dim=0).detach()
-    with torch.autocast(A.device.type, enabled=False):
+    with full_precision(A.device):
         products = A @ A.T  # (n, n): no array of all differences
     squares = products.diagonal()
     distances = squares[:, None] + squares - 2 * products

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from skdeepcluster._device import full_precision
 from skdeepcluster.losses._assignments import SMALLEST_PROBABILITY
 
 
@@ -112,5 +113,5 @@ def adaptive_pair_loss(Z: Tensor, upper: float, lower: float) -> Tensor:
 
 def _similarities(Z):
     """Inner products of all pairs of rows, (n, n)."""
-    with torch.autocast(Z.device.type, enabled=False):
+    with full_precision(Z.device):
         return Z @ Z.T

@@ -1,8 +1,9 @@
 """Losses of two views that shall be embedded alike (VICReg)."""
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from skdeepcluster._device import full_precision
 
 
 def invariance_loss(Za: Tensor, Zb: Tensor) -> Tensor:
@@ -81,7 +82,7 @@ def covariance_loss(Z: Tensor) -> Tensor:
        regularization for self-supervised learning", ICLR 2022.
     """
     n_samples, n_dims = Z.shape
-    with torch.autocast(Z.device.type, enabled=False):
+    with full_precision(Z.device):
         centered = Z - Z.mean(dim=0)
         covariances = centered.T @ centered / (n_samples - 1)
     squares = covariances.square()

@@ -2,8 +2,9 @@
 
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
+from skdeepcluster._device import local_random_state
 from skdeepcluster.topology._communities import (
     communities_enough,
     merge_step_by_step,
@@ -102,7 +103,7 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
        set via the gap statistic", Journal of the Royal Statistical Society B 63, 2001.
     """
     Z = check_array(Z, dtype=np.float32, input_name="Z")
-    random_state = check_random_state(random_state)
+    random_state = local_random_state(random_state)
     some = random_state.permutation(len(Z))[:_SOME_ROWS]
     most = min(max_clusters, len(Z) // 8, len(np.unique(Z[some], axis=0)))
     if most < 2 or len(Z) < _FEWEST_ROWS:

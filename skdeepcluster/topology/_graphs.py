@@ -6,8 +6,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from scipy import sparse
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
+from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import kmeans
 
 # Numbers that one chunk amounts to: 16 MiB of cosines.
@@ -110,7 +111,7 @@ def _search_exactly(Z, n_neighbors, random_state):
 
 def _search_cells(Z, n_neighbors, random_state):
     """Cosines within a cell and the cells around it, as k-means divides the rows."""
-    random_state = check_random_state(random_state)
+    random_state = local_random_state(random_state)
     n_cells = len(Z) // _ROWS_OF_A_CELL
     first = Z[random_state.choice(len(Z), n_cells, replace=False)]
     centers, _, _ = kmeans(

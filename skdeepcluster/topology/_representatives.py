@@ -9,8 +9,9 @@ from numbers import Integral
 import numpy as np
 from scipy import sparse
 from scipy.spatial.distance import cdist
-from sklearn.utils import check_array, check_random_state
+from sklearn.utils import check_array
 
+from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import chunks, kmeans
 
 __all__ = ["local_topology_matrix", "select_representatives"]
@@ -73,7 +74,7 @@ def select_representatives(
     X = _check_rows(X, "X")
     _check_count(n_candidates, "n_candidates", len(X), "n_samples")
     _check_count(n_representatives, "n_representatives", n_candidates, "n_candidates")
-    random_state = check_random_state(random_state)
+    random_state = local_random_state(random_state)
     rows = random_state.choice(len(X), n_candidates, replace=False)
     candidates = X[rows]  # a copy
     offset = candidates.mean(axis=0, dtype=np.float64)
