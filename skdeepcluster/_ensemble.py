@@ -7,6 +7,7 @@ import numpy as np
 from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.base import _fit_context, clone
+from sklearn.pipeline import Pipeline
 from sklearn.utils import check_array
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 
@@ -372,13 +373,20 @@ def _predict(estimator, X):
 def _settings(base, n_clusters, seed):
     """Parameters of one run, for those that the base or its steps have."""
     names = base.get_params()
-    settings = {
-        name: n_clusters for name in names if name.split("__")[-1] == "n_clusters"
-    }
-    if not settings and "n_components" in names:
-        settings["n_components"] = n_clusters
-    seeds = {name: seed for name in names if name.split("__")[-1] == "random_state"}
-    return {**settings, **seeds}
+    last = _last_step(base)
+    numbers = [last + name for name in ("n_clusters", "n_components")]
+    numbers = [name for name in numbers if name in names][:1]
+    seeds = [name for name in names if name.split("__")[-1] == "random_state"]
+    return {**dict.fromkeys(numbers, n_clusters), **dict.fromkeys(seeds, seed)}
+
+
+def _last_step(base):
+    """What the parameters of a pipeline's last step begin with; "" of others."""
+    prefix = ""
+    while isinstance(base, Pipeline):
+        name, base = base.steps[-1]
+        prefix += f"{name}__"
+    return prefix
 
 
 def _has_parts(X):

@@ -5,11 +5,13 @@ It stays sparse; only matrices of columns by columns are ever dense.
 """
 
 from contextlib import suppress
+from numbers import Integral
 
 import numpy as np
 from scipy import sparse
 from scipy.linalg import eigh
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
+from sklearn.utils import check_scalar
 
 from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import chunks, kmeans, nearest
@@ -248,6 +250,11 @@ def encode_labelings(labelings):
     ValueError
         If the labelings are not vectors of the same length, or have missing values.
     """
+    if not np.iterable(labelings):
+        raise ValueError(
+            f"Got labelings={labelings!r}; expected a list of vectors, a label for "
+            "each sample."
+        )
     labelings = [np.asarray(labels) for labels in labelings]
     shapes = {labels.shape for labels in labelings}
     if len(shapes) != 1 or labelings[0].ndim != 1 or labelings[0].size == 0:
@@ -262,7 +269,13 @@ def encode_labelings(labelings):
             label is None or label != label for label in labels
         ):
             raise ValueError("Got labels of which some are missing.")
-    pairs = [np.unique(labels, return_inverse=True) for labels in labelings]
+    try:
+        pairs = [np.unique(labels, return_inverse=True) for labels in labelings]
+    except TypeError as error:
+        raise ValueError(
+            f"Got labels that cannot be sorted ({error}); expected numbers or strings, "
+            "not both in a clustering."
+        ) from error
     return [pair[0] for pair in pairs], [pair[1] for pair in pairs]
 
 
@@ -399,6 +412,7 @@ def _check_graph(B):
 
 
 def _check_supported(n_clusters, n_supported, what):
+    check_scalar(n_clusters, "n_clusters", Integral, min_val=1)
     if n_clusters > n_supported:
         raise ValueError(
             f"Got n_clusters={n_clusters}, more than the graph supports: it has "

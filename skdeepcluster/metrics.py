@@ -71,7 +71,13 @@ def clustering_accuracy_score(labels_true, labels_pred):
             f"Got {len(labels_true)} labels in labels_true and {len(labels_pred)} in "
             "labels_pred, but expected the same number: one of each for every sample."
         )
-    counts = contingency_matrix(labels_true, labels_pred)  # (n_classes, n_clusters)
+    try:
+        counts = contingency_matrix(labels_true, labels_pred)  # (n_classes, n_clusters)
+    except TypeError as error:
+        raise ValueError(
+            f"Got labels that cannot be sorted ({error}); expected numbers or strings, "
+            "not both, and none missing."
+        ) from error
     matching = linear_sum_assignment(counts, maximize=True)
     return float(counts[matching].sum() / len(labels_true))
 

@@ -144,12 +144,14 @@ BAD_LABELINGS = {
     "NaN": [[0.0, np.nan]],
     "None": [["a", None]],
     "NaN among strings": [np.array(["a", np.nan], dtype=object)],
+    "strings and numbers": [np.array(["a", 1], dtype=object)],
+    "a number": 5,
 }
 
 
 @pytest.mark.parametrize("case", BAD_LABELINGS)
 def test_bad_labelings(case):
-    with pytest.raises(ValueError, match=r"labelings of shapes|are NaN|are missing"):
+    with pytest.raises(ValueError, match=r"Got label(s|ings).*(;|NaN|missing)"):
         cluster_weights(BAD_LABELINGS[case])
 
 
@@ -313,6 +315,14 @@ def test_more_clusters_than_the_graph_supports():
         transfer_cut(B, 5)
     with pytest.raises(ValueError, match="n_clusters=2, more than the graph supports"):
         transfer_cut(np.insert(np.ones((5, 1)), 0, 0, axis=1), 2)
+
+
+@pytest.mark.parametrize("n_clusters", [0, 2.0])
+def test_number_of_clusters_is_checked(n_clusters):
+    B = weighted_bipartite_graph(LABELINGS)
+    for function in (transfer_cut, transfer_cut_embedding):
+        with pytest.raises((TypeError, ValueError), match="n_clusters"):
+            function(B, n_clusters)
 
 
 @pytest.mark.parametrize("value", [-1.0, np.nan, np.inf])

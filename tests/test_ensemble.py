@@ -4,7 +4,13 @@ import joblib
 import numpy as np
 import pytest
 from sklearn.base import clone
-from sklearn.cluster import DBSCAN, AgglomerativeClustering, KMeans, MeanShift
+from sklearn.cluster import (
+    DBSCAN,
+    AgglomerativeClustering,
+    FeatureAgglomeration,
+    KMeans,
+    MeanShift,
+)
 from sklearn.datasets import make_blobs, make_moons
 from sklearn.exceptions import NotFittedError
 from sklearn.metrics import adjusted_rand_score
@@ -83,6 +89,20 @@ def test_bases_that_predict(blobs, base):
     assert adjusted_rand_score(y, model.labels_) > 0.8
     np.testing.assert_array_equal(model.predict(X), model.labels_)
     assert str(base.get_params()) == str(before)
+
+
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [(GaussianMixture(5), "n_components"), (KMeans(5, n_init=1), "n_clusters")],
+)
+def test_of_a_pipeline_the_last_step_gets_the_number(blobs, step, name):
+    X, _ = blobs
+    first = FeatureAgglomeration(2)
+    base = make_pipeline(StandardScaler(), make_pipeline(first, step))
+    model = clone(ENSEMBLE).set_params(base=base, base_clusters=(3, 8)).fit(X)
+    inner = [estimator[-1] for estimator in model.estimators_]
+    assert len({getattr(one[-1], name) for one in inner}) > 1
+    assert {one[0].n_clusters for one in inner} == {2}
 
 
 @pytest.mark.parametrize("base", [AgglomerativeClustering(), DBSCAN(eps=2.0)])

@@ -145,6 +145,12 @@ def test_other_bad_input_of_neighbors():
         nearest_on_sphere(np.eye(3), 1, method="tree")
 
 
+@pytest.mark.parametrize("neighbors", [[[5], [0]], [[-1], [0]]])
+def test_neighbors_are_rows(neighbors):
+    with pytest.raises(ValueError, match="expected indices of rows, from 0 to 1"):
+        shared_neighbor_graph(neighbors)
+
+
 # --- weights -------------------------------------------------------------------------
 
 
@@ -276,6 +282,28 @@ def test_number_of_clusters_is_checked(n_clusters):
         partition_graph(W, n_clusters)
 
 
+def test_graphs_may_be_dense_but_are_square():
+    W = np.kron(np.eye(2), np.ones((3, 3))) - np.eye(6)
+    np.testing.assert_array_equal(find_communities(W), [0, 0, 0, 1, 1, 1])
+    np.testing.assert_array_equal(partition_graph(W, 2), [0, 0, 0, 1, 1, 1])
+    for function in (find_communities, lambda W: partition_graph(W, 2)):
+        with pytest.raises(ValueError, match=r"a graph of shape \(5, 6\)"):
+            function(W[:5])
+
+
+@pytest.mark.parametrize(
+    ("labels", "n_clusters", "message"),
+    [
+        ([0, 1, 2], 4, "n_clusters=4; expected an integer from 1 to n_communities=3"),
+        ([0, 1, 2], 0, "n_clusters=0; expected an integer from 1 to n_communities=3"),
+        ([0, 1], 2, r"labels of shape \(2,\) for a graph of 3 rows"),
+    ],
+)
+def test_bad_input_of_merging(labels, n_clusters, message):
+    with pytest.raises(ValueError, match=message):
+        merge_communities(sparse.csr_array(np.ones((3, 3))), labels, n_clusters)
+
+
 # --- the number of clusters ----------------------------------------------------------
 
 
@@ -390,6 +418,12 @@ def test_wines_are_counted():
     found, agreement = estimate_n_clusters(scale(load_wine().data), random_state=0)
     assert found == 3
     assert 0.6 < agreement[2] < 1
+
+
+@pytest.mark.parametrize("max_clusters", [0, 2.5])
+def test_largest_number_to_try_is_checked(max_clusters):
+    with pytest.raises((TypeError, ValueError), match="max_clusters"):
+        estimate_n_clusters(np.eye(60), max_clusters)
 
 
 def test_counting_repeats_and_knows_tiny_data():

@@ -101,6 +101,7 @@ def test_surplus_clusters_are_errors():
         ([[0, 1], [1, 0]], [0, 1], r"labels_true of shape \(2, 2\)"),
         ([0, 1], [[0], [1]], r"labels_pred of shape \(2, 1\)"),
         ([0, 1], [0.0, np.nan], "labels_pred contains NaN"),
+        (np.array([None, 1], dtype=object), [0, 1], "labels that cannot be sorted"),
     ],
 )
 def test_bad_labels(labels_true, labels_pred, message):

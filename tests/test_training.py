@@ -442,7 +442,6 @@ class TestTrain:
         )
         assert not any(isinstance(value, torch.Tensor) for value in terms.values())
 
-
     @pytest.mark.parametrize("name", OPTIMIZERS)
     def test_optimizers_leave_alone_what_requires_no_gradient(self, name):
         point, frozen = Point(), Point().requires_grad_(False)

@@ -1,9 +1,9 @@
 """Communities of a graph, merged to a given or a found number of clusters."""
 
-from numbers import Integral
-
 import numpy as np
 from scipy import sparse
+
+from skdeepcluster.topology._checks import check_count, check_graph
 
 # Resolutions to try in turn. Above the last one they double.
 _RESOLUTIONS = np.geomspace(0.2, 8, 16)
@@ -38,6 +38,11 @@ def find_communities(W, resolution=1.0):
     ndarray of shape (n_samples,)
         Community of each row, from 0, the largest first.
 
+    Raises
+    ------
+    ValueError
+        If W is not square.
+
     References
     ----------
     .. [1] Blondel, Guillaume, Lambiotte, Lefebvre, "Fast unfolding of communities in
@@ -54,6 +59,7 @@ def find_communities(W, resolution=1.0):
     # takes half a second to import
     from sknetwork.clustering import Louvain
 
+    W = check_graph(W)
     if W.nnz == 0:  # of which Louvain makes an error
         return np.arange(W.shape[0])
     louvain = Louvain(
@@ -89,7 +95,14 @@ def merge_communities(W, labels, n_clusters):
     -------
     ndarray of shape (n_samples,)
         Cluster of each row, from 0.
+
+    Raises
+    ------
+    ValueError
+        If W is not square, if labels are not one for each row, or unless
+        1 <= n_clusters <= the number of communities.
     """
+    check_count(n_clusters, "n_clusters", len(np.unique(labels)), "n_communities")
     return merge_step_by_step(W, labels, [n_clusters])[n_clusters]
 
 
@@ -108,7 +121,18 @@ def merge_step_by_step(W, labels, numbers):
     Returns
     -------
     dict of int to ndarray of shape (n_samples,)
+
+    Raises
+    ------
+    ValueError
+        If W is not square, or labels are not one for each row.
     """
+    W = check_graph(W)
+    if np.shape(labels) != W.shape[:1]:
+        raise ValueError(
+            f"Got labels of shape {np.shape(labels)} for a graph of {W.shape[0]} rows; "
+            "expected the community of each row."
+        )
     names, labels = np.unique(labels, return_inverse=True)
     numbers = sorted({number for number in numbers if number <= len(names)})
     merging = _Merging(_links_between(W, labels, len(names)), np.bincount(labels))
@@ -235,12 +259,9 @@ def partition_graph(W, n_clusters):
     >>> partition_graph(neighbor_graph(Z, 2), 2).tolist()
     [0, 0, 0, 1, 1, 1]
     """
+    W = check_graph(W)
     n_samples = W.shape[0]
-    if not isinstance(n_clusters, Integral) or not 1 <= n_clusters <= n_samples:
-        raise ValueError(
-            f"Got n_clusters={n_clusters!r}; expected an integer from 1 to "
-            f"n_samples={n_samples}."
-        )
+    check_count(n_clusters, "n_clusters", n_samples, "n_samples")
     communities = communities_enough(W, n_clusters, _SMALLEST_SHARE)
     found = merge_step_by_step(W, communities, range(n_clusters, 2 * n_clusters + 1))
     fair_size = _SMALLEST_SHARE * n_samples / n_clusters

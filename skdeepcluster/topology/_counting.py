@@ -1,8 +1,10 @@
 """How many clusters there are: as many as halves of the data agree about."""
 
+from numbers import Integral
+
 import numpy as np
 from sklearn.metrics import adjusted_rand_score
-from sklearn.utils import check_array
+from sklearn.utils import check_array, check_scalar
 
 from skdeepcluster._device import local_random_state
 from skdeepcluster.topology._communities import (
@@ -76,6 +78,11 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
         Mean adjusted Rand index for 1, 2, ... clusters, 1 for the first. That at
         ``n_clusters`` says how sure the result is.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If Z is not finite, or ``max_clusters`` no positive integer.
+
     Notes
     -----
     Rows with each principal component permuted would not do as data without clusters,
@@ -103,6 +110,7 @@ def estimate_n_clusters(Z, max_clusters=30, n_neighbors=10, random_state=None):
        set via the gap statistic", Journal of the Royal Statistical Society B 63, 2001.
     """
     Z = check_array(Z, dtype=np.float32, input_name="Z")
+    check_scalar(max_clusters, "max_clusters", Integral, min_val=1)
     random_state = local_random_state(random_state)
     some = random_state.permutation(len(Z))[:_SOME_ROWS]
     most = min(max_clusters, len(Z) // 8, len(np.unique(Z[some], axis=0)))

@@ -1,7 +1,5 @@
 """Graphs of neighbours on the unit sphere, weighted by the neighbours they share."""
 
-from numbers import Integral
-
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -10,6 +8,7 @@ from sklearn.utils import check_array
 
 from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import kmeans
+from skdeepcluster.topology._checks import check_count
 
 # Numbers that one chunk amounts to: 16 MiB of cosines.
 _CHUNK_SIZE = 2**22
@@ -65,11 +64,7 @@ def nearest_on_sphere(Z, n_neighbors, random_state=None, *, method="auto"):
     [[1], [0], [1]]
     """
     Z = check_array(Z, dtype=np.float32, input_name="Z")
-    if not isinstance(n_neighbors, Integral) or not 1 <= n_neighbors < len(Z):
-        raise ValueError(
-            f"Got n_neighbors={n_neighbors!r}; expected an integer from 1 to "
-            f"n_samples - 1={len(Z) - 1}."
-        )
+    check_count(n_neighbors, "n_neighbors", len(Z) - 1, "n_samples - 1")
     searches = {"exact": _search_exactly, "cells": _search_cells}
     if method == "auto":
         method = "exact" if len(Z) <= _MOST_FOR_EXACT else "cells"
@@ -162,6 +157,11 @@ def shared_neighbor_graph(neighbors):
         float32, symmetric, without a diagonal. It holds at most two entries for each
         neighbour.
 
+    Raises
+    ------
+    ValueError
+        If an index is not that of a row.
+
     References
     ----------
     .. [1] Jarvis, Patrick, "Clustering using a similarity measure based on shared near
@@ -176,6 +176,11 @@ def shared_neighbor_graph(neighbors):
     """
     neighbors = check_array(neighbors, dtype=np.int32, input_name="neighbors")
     n_samples, n_neighbors = neighbors.shape
+    if neighbors.min() < 0 or neighbors.max() >= n_samples:
+        raise ValueError(
+            f"Got neighbors from {neighbors.min()} to {neighbors.max()}; expected "
+            f"indices of rows, from 0 to {n_samples - 1}."
+        )
     own = np.arange(n_samples, dtype=np.int32)
     sets = np.concatenate([own[:, None], neighbors], axis=1)
     n_shared = np.empty(neighbors.shape, dtype=np.float32)

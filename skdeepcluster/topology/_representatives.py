@@ -4,8 +4,6 @@ What :class:`~skdeepcluster.ITECClustering` learns from beside the
 images themselves.
 """
 
-from numbers import Integral
-
 import numpy as np
 from scipy import sparse
 from scipy.spatial.distance import cdist
@@ -13,6 +11,7 @@ from sklearn.utils import check_array
 
 from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import chunks, kmeans
+from skdeepcluster.topology._checks import check_count
 
 __all__ = ["local_topology_matrix", "select_representatives"]
 
@@ -72,8 +71,8 @@ def select_representatives(
     [[0.1], [5.1]]
     """
     X = _check_rows(X, "X")
-    _check_count(n_candidates, "n_candidates", len(X), "n_samples")
-    _check_count(n_representatives, "n_representatives", n_candidates, "n_candidates")
+    check_count(n_candidates, "n_candidates", len(X), "n_samples")
+    check_count(n_representatives, "n_representatives", n_candidates, "n_candidates")
     random_state = local_random_state(random_state)
     rows = random_state.choice(len(X), n_candidates, replace=False)
     candidates = X[rows]  # a copy
@@ -140,7 +139,7 @@ def local_topology_matrix(X, representatives, n_nearest):
             f"Got X of shape {X.shape} and representatives of shape {points.shape}; "
             "expected the same number of columns."
         )
-    _check_count(n_nearest, "n_nearest", len(points), "n_representatives")
+    check_count(n_nearest, "n_nearest", len(points), "n_representatives")
     shape = len(X), len(points)
     columns = np.empty((len(X), n_nearest), dtype=np.int32)
     for rows in chunks(len(X), max(points.shape)):
@@ -181,10 +180,3 @@ def _check_rows(X, name):
             "squares float64 can hold."
         )
     return X
-
-
-def _check_count(count, name, limit, limit_name):
-    if not isinstance(count, Integral) or not 1 <= count <= limit:
-        raise ValueError(
-            f"Got {name}={count!r}; expected an integer from 1 to {limit_name}={limit}."
-        )
