@@ -1,7 +1,6 @@
 """What the deep clustering estimators share."""
 
 import copy
-import warnings
 from contextlib import contextmanager
 from functools import partial
 from itertools import pairwise
@@ -34,6 +33,7 @@ from skdeepcluster._images import (
     warn_of_other_units,
 )
 from skdeepcluster._training import apply, finish, prepare_optimizers
+from skdeepcluster._warnings import warn_user
 from skdeepcluster.networks import (
     Autoencoder,
     ConvolutionalAutoencoder,
@@ -148,7 +148,7 @@ class BaseDeepClustering(
             if history.was_stopped:  # until here the same as interrupted
                 self.stop_reason_ = "callback"
         for message in self._shortcomings():
-            warnings.warn(message, stacklevel=3)  # where fit was called
+            warn_user(message)
         return self
 
     def _begin(self, history):
@@ -573,15 +573,22 @@ def build_module(name, builder, input_shape):
     Raises
     ------
     ValueError
-        If the callable is a module itself.
+        If the callable is a module itself, or returns one that cannot be copied.
     """
     if isinstance(builder, torch.nn.Module):
         raise ValueError(
             f"Got a module as {name}; expected a callable that returns one for the "
             f"shape of a sample: {name}=lambda shape: module."
         )
-    # copied, for the callable may keep it and return it again
-    return copy.deepcopy(builder(input_shape))
+    built = builder(input_shape)
+    try:  # for the callable may keep it and return it again
+        return copy.deepcopy(built)
+    except RuntimeError as error:
+        raise ValueError(
+            f"Got a {name} that cannot be copied ({error}); give one that "
+            "copy.deepcopy can copy, such as with torch.nn.utils.parametrizations in "
+            "place of torch.nn.utils.weight_norm."
+        ) from error
 
 
 def _is_out_of_memory(error):

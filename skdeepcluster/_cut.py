@@ -124,7 +124,9 @@ class BaseTransferCut(
         """Degrees of a chunk of embedded rows, as they are returned to the user."""
         centers = self.cluster_centers_.astype(np.float64)
         # half the squared distances, without the part that is the same for all centres
-        halves = np.square(centers).sum(axis=1) / 2 - Z.astype(np.float64) @ centers.T
+        # not by BLAS, whose last digits depend on the other rows
+        products = np.einsum("ij,kj->ik", Z.astype(np.float64), centers)
+        halves = np.square(centers).sum(axis=1) / 2 - products
         halves -= halves.min(axis=1, keepdims=True)
         degrees = np.exp(-halves / self._variance)
         return (degrees / degrees.sum(axis=1, keepdims=True)).astype(Z.dtype)

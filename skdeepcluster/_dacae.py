@@ -199,8 +199,8 @@ class DACAEClustering(BaseAutoencoderClustering):
         matrix instructions for it. Predictions are float32 in any case.
 
     random_state : int, RandomState instance or None, default=None
-        Decides about all random numbers. With an int, results repeat on the same
-        machine.
+        Decides about all random numbers. With an int, results repeat on the processor
+        of the same machine with the same number of threads.
 
     verbose : int, default=0
         Whether to show progress bars.
@@ -227,9 +227,11 @@ class DACAEClustering(BaseAutoencoderClustering):
 
     history_ : dict of list
         One entry for each epoch of pretraining, those of :class:`ViewGraphClustering`
-        if it finds the first clusters, one for each half a pass of teaching these, one
-        for each epoch of learning from pairs, and a last one for the decoder where
-        clusters were taught or it did not learn along: ``"phase"``, ``"loss"`` and its
+        if it finds the first clusters, one for teaching the classifier first clusters
+        unless it starts at random, one for each half a pass of teaching the encoder as
+        well, one for each epoch of learning from pairs, and a last one for the decoder
+        where clusters were taught or it did not learn along, if it was pretrained at
+        all: ``"phase"``, ``"loss"`` and its
         terms, ``"seconds"``; the thresholds ``"upper"`` and ``"lower"``, the shares
         ``"alike"`` and ``"different"`` of pairs selected among
         all pairs of the batches, and ``"largest_cluster"`` and ``"smallest_cluster"``,
@@ -508,12 +510,14 @@ class DACAEClustering(BaseAutoencoderClustering):
             self._start_and_learn(X, "kmeans", random_state)
 
     def _start_and_learn(self, X, init, random_state):
-        labels = finish(
+        labels, terms = finish(
             lambda: self._start_head(X, init, random_state), self._interrupt
         )
         network = self.network_
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
+                if terms is not None:
+                    record(self.history_, phase="head", **terms)
                 if init == "viewgraph":  # clusters that the embedding may not show yet
                     encoder, head = network.encoder, network.head
                     parameters = [*encoder.parameters(), *head.parameters()]
@@ -521,21 +525,21 @@ class DACAEClustering(BaseAutoencoderClustering):
                 self._learn_from_pairs(X)
 
     def _start_head(self, X, init, random_state):
-        """Teach the head what another method finds, if any, and return that."""
+        """Teach the head what another method finds, if any; that, and how it went."""
         in_haste = self.stop_reason_ == "interrupted"
         if init == "random" and not in_haste:
-            return None
+            return None, None
         Z = self._embed(X)
         labels, _ = self._find_clusters(X, Z, init, random_state)
         head = self.network_.head
         steps = self._endless_batches(X)
-        train(
+        terms = train(
             lambda rows: {"loss": F.cross_entropy(head(Z[rows]).float(), labels[rows])},
             islice(steps, _HEAD_STEPS),
             module=head,
             optimizer=make_optimizer("adam", head.parameters(), 1e-3),
         )
-        return labels
+        return labels, terms
 
     def _thresholds(self):
         """Both thresholds of every epoch, until they meet."""

@@ -167,8 +167,8 @@ class DECDAClustering(BaseEmbeddedClustering):
         matrix instructions for it. Predictions are float32 in any case.
 
     random_state : int, RandomState instance or None, default=None
-        Decides about all random numbers. With an int, results repeat on the same
-        machine.
+        Decides about all random numbers. With an int, results repeat on the processor
+        of the same machine with the same number of threads.
 
     verbose : int, default=0
         Whether to show progress bars.
@@ -195,8 +195,8 @@ class DECDAClustering(BaseEmbeddedClustering):
         One entry for each epoch of pretraining, those of
         :class:`ViewGraphClustering` if it finds the first clusters, one for each
         half a pass of teaching these and interval of finetuning, and a last one for the
-        decoder, which then catches up with the embedding (unless it was finetuned as
-        well and no clusters were taught): ``"phase"``, ``"loss"`` and its terms,
+        decoder, which then catches up with the embedding (unless it was not pretrained,
+        or was finetuned as well and no clusters were taught): ``"phase"``, ``"loss"`` and its terms,
         ``"seconds"``, ``"label_change"``, the share of labels that changed since
         the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them then. NaN where something does not apply.

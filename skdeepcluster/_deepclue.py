@@ -190,8 +190,8 @@ class DeepCluEClustering(BaseDeepClustering):
         float32 in any case.
 
     random_state : int, RandomState instance or None, default=None
-        Decides about all random numbers. With an int, results repeat on the same
-        machine.
+        Decides about all random numbers. With an int, results repeat on the processor
+        of the same machine with the same number of threads.
 
     verbose : int, default=0
         Whether to show progress bars.
@@ -250,11 +250,12 @@ class DeepCluEClustering(BaseDeepClustering):
     the code of [2]_. Differences: both views go through the network in one batch, so
     that batch normalisation sees them together; after training, one pass over the clean
     samples settles its statistics for predictions, where that code keeps those of
-    augmented samples; the order of colour changes is drawn once a batch; images are
-    resized before they are cropped, and crops are not rounded to whole pixels; grey
-    images keep their one channel; principal components of wide layers are found among a
-    part of the samples. The paper does not name its three layers of the backbone: here
-    they are the last two stages of convolutions and the mean over the pixels.
+    augmented samples; Adam's epsilon is 1e-7, where that code has 1e-8; the order of
+    colour changes is drawn once a batch; images are resized before they are cropped,
+    and crops are not rounded to whole pixels; grey images keep their one channel;
+    principal components of wide layers are found among a part of the samples. The
+    paper does not name its three layers of the backbone: here they are the last two
+    stages of convolutions and the mean over the pixels.
 
     References
     ----------
@@ -463,10 +464,6 @@ class DeepCluEClustering(BaseDeepClustering):
         names = self.layers
         if isinstance(names, str):
             names = default_layers(network, first)
-        elif len(names) == 0:
-            raise ValueError(
-                "Got layers=[]; expected 'paper' or names of one or more layers."
-            )
         reader = LayerReader(network, names)
         glance(reader, first)
         return reader
@@ -571,6 +568,12 @@ class DeepCluEClustering(BaseDeepClustering):
             random_state=random_state.randint(2**31 - 1),
         )
         return LayerConsensus(reader, ensemble.fit(features))
+
+    def _assign(self, X):
+        """Assignments of shape (n_samples, n_clusters), as a tensor."""
+        if isinstance(self.network_, LayerConsensus):
+            return self.network_.to(X.device).assign(X)
+        return super()._assign(X)
 
     def _store_results(self, X):
         """Attributes for users, all from the final network."""

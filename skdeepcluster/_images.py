@@ -243,7 +243,7 @@ def check_fold(rows, image_shape):
 
 def _check_sides(image_shape):
     """Image shape as a tuple of two or three positive integers."""
-    sides = tuple(image_shape)
+    sides = tuple(image_shape) if np.iterable(image_shape) else ()
     if (
         len(sides) not in (2, 3)
         or not all(isinstance(side, Integral) and side > 0 for side in sides)
@@ -371,11 +371,10 @@ def warn_of_other_units(rows, offset, scale):
     largest = float(rows.max()) / _unit(rows)
     brightest = (largest - offset) * scale
     if brightest > _BRIGHTEST or 0 < brightest < _DARKEST:
-        warnings.warn(
+        warn_user(
             f"X has values up to {largest:g}, but the model was fitted on values from "
             f"{offset:g} to {offset + 1 / scale:g}; give both in the same units, where "
-            "uint8 counts as x / 255.",
-            stacklevel=4,
+            "uint8 counts as x / 255."
         )
 
 
@@ -403,10 +402,9 @@ def warn_of_larger_vectors(rows, largest, were_levels):
         0 < here * _MUCH_LARGER < largest
     )
     if is_smaller or 0 < largest * _MUCH_LARGER < here:
-        warnings.warn(
+        warn_user(
             f"X has values up to {here:g}, but the model was fitted on values up to "
-            f"{largest:g}; give both in the same units, where uint8 counts as x / 255.",
-            stacklevel=4,
+            f"{largest:g}; give both in the same units, where uint8 counts as x / 255."
         )
 
 

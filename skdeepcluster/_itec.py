@@ -208,8 +208,8 @@ class ITECClustering(BaseAutoencoderClustering):
         matrix instructions for it. Predictions are float32 in any case.
 
     random_state : int, RandomState instance or None, default=None
-        Decides about all random numbers. With an int, results repeat on the same
-        machine.
+        Decides about all random numbers. With an int, results repeat on the processor
+        of the same machine with the same number of threads.
 
     verbose : int, default=0
         Whether to show progress bars.

@@ -4,10 +4,12 @@ import threading
 from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from itertools import pairwise
+from numbers import Integral
 
 import numpy as np
 import torch
 from sklearn.decomposition import PCA
+from sklearn.utils import check_scalar
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -45,10 +47,21 @@ class LayerReader(nn.Module):
 
     names : sequence of str
         Names of its modules, as of ``named_modules``.
+
+    Raises
+    ------
+    ValueError
+        If names are not one or more strings.
     """
 
     def __init__(self, network, names):
         super().__init__()
+        is_list = np.iterable(names) and not isinstance(names, str) and len(names) > 0
+        if not is_list or not all(isinstance(name, str) for name in names):
+            raise ValueError(
+                f"Got layers={names!r}; expected a list of one or more names of "
+                "modules."
+            )
         self.network = network
         self.names = list(names)
         # of a layer's flattened output, (n_samples, n_values), to fewer columns
@@ -367,9 +380,24 @@ class LayerConsensus(nn.Module):
 
     def forward(self, x):
         """Assign a batch of samples to the clusters."""
-        features = self.reader.split(self.reader(x).cpu().numpy())
+        return self._assign(self.reader.split(self.reader(x).cpu().numpy()), x.device)
+
+    def assign(self, X):
+        """Assign all samples at once: asking the ensemble batch by batch takes longer.
+
+        Parameters
+        ----------
+        X : Samples
+
+        Returns
+        -------
+        Tensor of shape (n_samples, n_clusters)
+        """
+        return self._assign(self.reader.read(X), X.device)
+
+    def _assign(self, features, device):
         assignments = self.ensemble.predict_proba(self.select(features))
-        return torch.from_numpy(assignments).to(x.device)
+        return torch.from_numpy(assignments).to(device)
 
     def select(self, features):
         """The layers that the ensemble was fitted to, of those of the reader."""
@@ -415,10 +443,11 @@ def layer_features(estimator, X, *, layers=None, max_layer_dim=1000, random_stat
     Raises
     ------
     ValueError
-        If X does not suit the estimator, or a layer is not one of the network's.
+        If X does not suit the estimator, a layer is not one of the network's, or
+        ``max_layer_dim`` is below 1.
 
     TypeError
-        If the estimator is none of the deep ones.
+        If the estimator is none of the deep ones, or ``max_layer_dim`` no integer.
 
     Examples
     --------
@@ -441,6 +470,7 @@ def layer_features(estimator, X, *, layers=None, max_layer_dim=1000, random_stat
             "this step gets it."
         )
     check_is_fitted(estimator, "network_")
+    check_scalar(max_layer_dim, "max_layer_dim", Integral, min_val=1)
     X = estimator._check_X(X, reset=False)
     network = estimator.network_.to(resolve_device(estimator.device))
     if isinstance(network, LayerConsensus):

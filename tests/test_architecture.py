@@ -38,6 +38,7 @@ LEVELS = {
     "_callbacks": 0,
     "_device": 0,
     "_kmeans": 0,
+    "_warnings": 0,
 }
 FOR_USERS_ONLY = {"datasets", "display", "metrics"}
 

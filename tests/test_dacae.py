@@ -345,7 +345,7 @@ def test_encoder_and_head_are_taught_the_clusters_of_views_and_graph(
     model = make(threshold_step=0.9, **settings).fit(digits)
     assert np.mean(model.labels_ == labels) > 0.9
     # 450 steps; without pretraining, the decoder is left as it is
-    assert model.history_["phase"] == [*["teach"] * 45, "pairs"]
+    assert model.history_["phase"] == ["head", *["teach"] * 45, "pairs"]
 
 
 @pytest.mark.parametrize(

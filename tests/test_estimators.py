@@ -606,8 +606,11 @@ def test_prediction_checks_its_input(estimator, digits, name, width):
 
 def test_images_in_other_units_are_noticed(estimator, digits):
     estimator.fit(digits)
-    with pytest.warns(UserWarning, match="up to 255, but the model was fitted"):
-        estimator.predict(digits * 255)
+    for method in (estimator.predict, estimator.predict_proba, estimator.transform):
+        message = "up to 255, but the model was fitted"
+        with pytest.warns(UserWarning, match=message) as warned:
+            method(digits * 255)
+        assert {warning.filename for warning in warned} == {__file__}
     levels = np.round(digits * 255)
     estimator.fit(levels)
     with pytest.warns(UserWarning, match="up to 1, but the model was fitted"):

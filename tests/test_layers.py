@@ -323,6 +323,16 @@ class TestFeatures:
         with pytest.raises(ValueError, match="no module named 'fc6'"):
             layer_features(fitted("decda"), digits, layers=["fc6"])
 
+    @pytest.mark.parametrize("layers", ["encoder", [], [0], 0])
+    def test_layers_are_names(self, fitted, digits, layers):
+        with pytest.raises(ValueError, match="expected a list of one or more names"):
+            layer_features(fitted("decda"), digits, layers=layers)
+
+    @pytest.mark.parametrize("most", [0, "a"])
+    def test_width_is_checked(self, fitted, digits, most):
+        with pytest.raises((TypeError, ValueError), match="max_layer_dim"):
+            layer_features(fitted("decda"), digits, max_layer_dim=most)
+
     def test_it_must_be_fitted(self, digits):
         with pytest.raises(ValueError, match="not fitted"):
             layer_features(MODELS["decda"], digits)

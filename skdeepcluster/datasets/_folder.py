@@ -1,11 +1,12 @@
 """Images of the user's own, from a folder."""
 
-import warnings
 from numbers import Integral
 from pathlib import Path
 
 import numpy as np
 from sklearn.utils import Bunch
+
+from skdeepcluster._warnings import warn_user
 
 # Broken files that a warning names.
 _MOST_NAMED = 10
@@ -187,8 +188,7 @@ def _find_classes(filenames):
 def _warn_of(broken, n_files):
     names = ", ".join(broken[:_MOST_NAMED])
     rest = len(broken) - _MOST_NAMED
-    warnings.warn(
+    warn_user(
         f"Left out {len(broken)} of {n_files} files that cannot be read as images: "
-        f"{names}{f' and {rest} more' if rest > 0 else ''}.",
-        stacklevel=3,
+        f"{names}{f' and {rest} more' if rest > 0 else ''}."
     )
