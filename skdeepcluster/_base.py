@@ -228,6 +228,17 @@ class BaseDeepClustering(
         check_is_fitted(self)
         return _to_numpy(self._embed(self._check_X(X, reset=False)))
 
+    def _augmentation(self, X):
+        """Function that augments batches of X."""
+        augment = self.augment
+        if isinstance(augment, str) and augment == "auto":
+            augment = self._auto_augment(X.shape)
+        return resolve_augmentation(augment, X.shape)
+
+    def _auto_augment(self, input_shape):
+        """What ``augment="auto"`` stands for: a name, a function or None."""
+        return "affine" if len(input_shape) == 3 else "noise"
+
     def _counted(self, steps):
         """Count the steps that are done, also where Ctrl-C ends them."""
         for rows in steps:
@@ -407,18 +418,35 @@ def build_autoencoder(
     if callable(network):
         module = build_module("network", network, input_shape)
         return _check_autoencoder(module, input_shape)
-    is_image = len(input_shape) == 3
-    if network == "conv" and not is_image:
-        raise ValueError(
-            f"Got network='conv' for vectors of {input_shape[0]} features; give "
-            "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
-            "image_shape=(h, w), or choose network='mlp'."
-        )
-    if network == "auto":
-        network = "conv" if is_image else "mlp"
+    network = resolve_network(network, input_shape)
     with torch.device("cpu"):  # whatever the caller's default is
         settings = conv_settings if network == "conv" else {}
         return families[network](input_shape, latent_dim, **settings).float()
+
+
+def resolve_network(network, input_shape):
+    """Name of the network for an input: "auto" is "conv" for images, else "mlp"."""
+    if network == "auto":
+        return "conv" if len(input_shape) == 3 else "mlp"
+    if network == "conv":
+        check_is_image("network", network, input_shape, "network='mlp'")
+    return network
+
+
+def check_is_image(parameter, value, input_shape, others):
+    """Raise if a parameter's value suits images alone, but samples are vectors."""
+    if len(input_shape) == 1:
+        raise ValueError(
+            f"Got {parameter}={value!r} for vectors of {input_shape[0]} features; give "
+            "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
+            f"image_shape=(h, w), or choose {others}."
+        )
+
+
+def embedding_width(encoder, X):
+    """Number of values that an encoder makes of a sample of X."""
+    first = torch.zeros(1, dtype=torch.long, device=X.device)
+    return apply(encoder, X[first]).shape[1]
 
 
 @torch.no_grad()
@@ -472,12 +500,11 @@ def resolve_augmentation(name, input_shape):
 
     Parameters
     ----------
-    name : {"auto", "affine", "contrastive", "contrastive-gentle", \
-            "contrastive-strong", "corruption", "dac", "dac-flip", "dac-strong", \
-            "masking", "noise", "shift-crop", "shift-crop-flip", "views", \
-            "views-flip", "views-photo"}, callable or None
-        ``"auto"`` is ``"affine"`` for images and ``"noise"`` for vectors, which
-        ``"masking"`` suits as well.
+    name : {"affine", "contrastive", "contrastive-gentle", "contrastive-strong", \
+            "corruption", "dac", "dac-flip", "dac-strong", "masking", "noise", \
+            "shift-crop", "shift-crop-flip", "views", "views-flip", \
+            "views-photo"}, callable or None
+        None leaves batches as they are.
 
     input_shape : tuple of int
         (n_channels, height, width) or (n_features,).
@@ -494,17 +521,10 @@ def resolve_augmentation(name, input_shape):
     """
     if name is None:
         return _identity
-    is_image = len(input_shape) == 3
-    if name == "auto":
-        name = "affine" if is_image else "noise"
     is_for_images = isinstance(name, str) and name not in _VECTOR_AUGMENTATIONS
-    if is_for_images and not is_image:
-        raise ValueError(
-            f"Got augment={name!r} for vectors of {input_shape[0]} features; give "
-            "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
-            "image_shape=(h, w), or choose 'corruption', 'noise', 'masking' or "
-            "None."
-        )
+    if is_for_images:
+        others = "'corruption', 'noise', 'masking' or None"
+        check_is_image("augment", name, input_shape, others)
     return partial(_augmented, AUGMENTATIONS.get(name, name))
 
 

@@ -220,10 +220,10 @@ class CDCClustering(BaseEmbeddedClustering):
         One entry for each epoch of pretraining, those of
         :class:`ViewGraphClustering` if it finds the first clusters, one for each half a
         pass of teaching these and interval of finetuning, and a last one for the
-        decoder, which then catches up with the embedding (unless ``update="split"`` and
-        no clusters were taught): ``"phase"``, ``"loss"`` and its terms,
-        ``"seconds"``, ``"label_change"``, the share of labels that changed since
-        the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
+        decoder, which then catches up with the embedding (unless it was not pretrained,
+        or ``update="split"`` and no clusters were taught): ``"phase"``, ``"loss"`` and
+        its terms, ``"seconds"``, ``"label_change"``, the share of labels that changed
+        since the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
         the shares of samples in them then. The terms, without their weights, are
         ``"reconstruction"`` and ``"correlation"`` (equation 7), and
         ``"clustering"``, ``"affinity"`` and ``"regularization"`` (equation 13); one

@@ -10,11 +10,10 @@ import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster import losses
-from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
+from skdeepcluster._base import build_autoencoder, check_name, embedding_width
 from skdeepcluster._device import autocast
 from skdeepcluster._embedded import BaseAutoencoderClustering
 from skdeepcluster._training import (
-    apply,
     batches,
     finish,
     keeping_on_interrupt,
@@ -463,19 +462,14 @@ class DACAEClustering(BaseAutoencoderClustering):
         return network.to(X.device)
 
     def _build_network(self, X, autoencoder):
-        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
-        width = apply(autoencoder.encoder, first).shape[1]
+        width = embedding_width(autoencoder.encoder, X)
         with torch.device("cpu"):  # whatever the caller's default is
             head = ClusterHead(width, self.n_clusters).float()
             centers = torch.zeros(self.n_clusters, width, dtype=torch.float32)
         return ClassifyingAutoencoder(autoencoder, head, centers).to(X.device)
 
-    def _augmentation(self, X, is_on=True):
-        is_auto = isinstance(self.augment, str) and self.augment == "auto"
-        if is_auto and is_on:
-            name = "dac" if len(X.shape) == 3 else "noise"
-            return resolve_augmentation(name, X.shape)
-        return super()._augmentation(X, is_on)
+    def _auto_augment(self, input_shape):
+        return "dac" if len(input_shape) == 3 else "noise"
 
     def _drops_last_batch(self):
         # one sample is no batch to normalise, and makes no pair

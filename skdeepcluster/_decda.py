@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster import losses
-from skdeepcluster._base import check_name
+from skdeepcluster._base import check_name, resolve_augmentation
 from skdeepcluster._embedded import BaseEmbeddedClustering
 from skdeepcluster._kmeans import cluster_means
 
@@ -196,11 +196,12 @@ class DECDAClustering(BaseEmbeddedClustering):
         :class:`ViewGraphClustering` if it finds the first clusters, one for each
         half a pass of teaching these and interval of finetuning, and a last one for the
         decoder, which then catches up with the embedding (unless it was not pretrained,
-        or was finetuned as well and no clusters were taught): ``"phase"``, ``"loss"`` and its terms,
-        ``"seconds"``, ``"label_change"``, the share of labels that changed since
-        the refresh before, and ``"largest_cluster"`` and ``"smallest_cluster"``,
-        the shares of samples in them then. NaN where something does not apply.
-        Ctrl-C leaves out the entry that it falls into, and the decoder's.
+        or was finetuned as well and no clusters were taught): ``"phase"``, ``"loss"``
+        and its terms, ``"seconds"``, ``"label_change"``, the share of labels that
+        changed since the refresh before, and ``"largest_cluster"`` and
+        ``"smallest_cluster"``, the shares of samples in them then. NaN where something
+        does not apply. Ctrl-C leaves out the entry that it falls into, and the
+        decoder's.
 
     image_shape_ : tuple of int or None
         Shape of one image, None for vectors.
@@ -380,16 +381,6 @@ class DECDAClustering(BaseEmbeddedClustering):
         # Keras' generators of augmented images leave it out
         return self.augment_pretrain
 
-    def _pretraining_loss(self, X, autoencoder):
-        """Error of the restored augmented samples (equation 8)."""
-        augment = self._augmentation(X, self.augment_pretrain)
-
-        def loss(rows):
-            x = augment(X[rows])
-            return {"loss": F.mse_loss(autoencoder(x), x)}
-
-        return loss
-
     def _finetuned_parameters(self):
         network = self.network_
         if self.objective == "idec":
@@ -402,8 +393,14 @@ class DECDAClustering(BaseEmbeddedClustering):
     def _keeps_decoding(self):
         return self.objective == "idec"
 
+    def _pretraining_augmentation(self, X):
+        return self._augmented_if(self.augment_pretrain, X)
+
     def _finetuning_augmentation(self, X):
-        return self._augmentation(X, self.augment_finetune)
+        return self._augmented_if(self.augment_finetune, X)
+
+    def _augmented_if(self, is_on, X):
+        return self._augmentation(X) if is_on else resolve_augmentation(None, X.shape)
 
     def _finetuning_loss(self, X, Q, labels):
         """Loss of a batch of rows, given the assignments of all clean samples."""

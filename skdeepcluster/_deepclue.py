@@ -11,9 +11,9 @@ from skdeepcluster import losses
 from skdeepcluster._base import (
     BaseDeepClustering,
     build_module,
+    check_is_image,
     check_name,
     count_distinct,
-    resolve_augmentation,
     try_module,
 )
 from skdeepcluster._device import autocast
@@ -443,12 +443,8 @@ class DeepCluEClustering(BaseDeepClustering):
         name = self.backbone
         if name == "auto":
             name = "small" if is_image else "dense"
-        if name != "dense" and not is_image:
-            raise ValueError(
-                f"Got backbone={name!r} for vectors of {input_shape[0]} features; give "
-                "images of shape (n, h, w) or (n, h, w, c), say how rows fold by "
-                "image_shape=(h, w), or choose backbone='dense'."
-            )
+        if name != "dense":
+            check_is_image("backbone", name, input_shape, "backbone='dense'")
         settings = {}
         if name.startswith("resnet"):
             is_small = is_image and max(input_shape[1:]) <= _SMALL_SIDE
@@ -530,21 +526,16 @@ class DeepCluEClustering(BaseDeepClustering):
         )
         settle_statistics(network, network, X, steps)
 
-    def _augmentation(self, X):
-        augment = self.augment
-        if isinstance(augment, str) and augment == "auto":
-            n_channels, *size = X.shape
-            if self.image_size is not None:
-                size = [self.image_size]
-            if not size:
-                augment = _mask_vectors
-            elif n_channels != 3:
-                augment = "contrastive-gentle"
-            elif max(size) > _SMALL_SIDE:
-                augment = "contrastive-strong"
-            else:
-                augment = "contrastive"
-        return resolve_augmentation(augment, X.shape)
+    def _auto_augment(self, input_shape):
+        n_channels, *size = input_shape
+        if self.image_size is not None:
+            size = [self.image_size]
+        if not size:
+            return _mask_vectors
+        if n_channels != 3:
+            return "contrastive-gentle"
+        is_large = max(size) > _SMALL_SIDE
+        return "contrastive-strong" if is_large else "contrastive"
 
     def _fit_consensus(self, X, reader, random_state):
         """Cluster the layers many times, and fuse that (section III-C and III-D)."""

@@ -16,7 +16,7 @@ from skdeepcluster._base import (
     BaseDeepClustering,
     InverseTransformMixin,
     build_autoencoder,
-    resolve_augmentation,
+    embedding_width,
 )
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
@@ -72,9 +72,7 @@ _POSITIVE = Interval(Real, 0, None, closed="neither")
 class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
     """Pretrain an autoencoder, then do with it what a subclass says.
 
-    A subclass has ``_fit_network(X, random_state)``, which builds ``network_``, and
-    ``_pretraining_loss(X, autoencoder)``, a function of a batch of rows, as
-    :func:`~skdeepcluster._training.train` takes it.
+    A subclass has ``_fit_network(X, random_state)``, which builds ``network_``.
     """
 
     _parameter_constraints: dict = {
@@ -90,6 +88,19 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
     def _build_autoencoder(self, X):
         network = build_autoencoder(self.network, X.shape, self.latent_dim)
         return network.to(X.device)
+
+    def _pretraining_loss(self, X, autoencoder):
+        """Error of restored augmented samples (DEC-DA, equation 8; ITEC, equation 3).
+
+        A function of a batch of rows, as ``train`` takes it.
+        """
+        augment = self._pretraining_augmentation(X)
+
+        def loss(rows):
+            x = augment(X[rows])
+            return {"loss": F.mse_loss(autoencoder(x), x)}
+
+        return loss
 
     def _pretrain(self, X, autoencoder):
         loss = self._pretraining_loss(X, autoencoder)
@@ -219,15 +230,15 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
             autocast=autocast(self.precision, X.device),
         )
 
+    def _pretraining_augmentation(self, X):
+        return self._augmentation(X)
+
     def _finetuning_augmentation(self, X):
         return self._augmentation(X)
 
     def _drops_last_batch(self):
         """Whether passes leave out an incomplete last batch, but for finetuning."""
         return False
-
-    def _augmentation(self, X, is_on=True):
-        return resolve_augmentation(self.augment if is_on else None, X.shape)
 
     def _keeps_decoding(self):
         """Whether finetuning teaches the decoder as well."""
@@ -267,9 +278,9 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
 class BaseEmbeddedClustering(BaseAutoencoderClustering):
     """Pretrain an autoencoder, find centres in its embedding, finetune both.
 
-    A subclass says what is minimised: ``_pretraining_loss(X, autoencoder)`` and
-    ``_finetuning_loss(X, Q, labels)`` return functions of a batch of rows, as
-    :func:`~skdeepcluster._training.train` takes them.
+    A subclass says what is minimised: ``_finetuning_loss(X, Q, labels)``, and
+    ``_pretraining_loss(X, autoencoder)`` unless it is the squared error, return
+    functions of a batch of rows, as :func:`~skdeepcluster._training.train` takes them.
     """
 
     _parameter_constraints: dict = {
@@ -332,8 +343,7 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         if np.ndim(self.init) == 1:
             return check_clusters(self.init, len(X), self.n_clusters)
         centers = check_array(self.init, dtype=np.float64, input_name="init")
-        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
-        expected = (self.n_clusters, apply(autoencoder.encoder, first).shape[1])
+        expected = (self.n_clusters, embedding_width(autoencoder.encoder, X))
         if centers.shape != expected:
             raise ValueError(
                 f"Got init of shape {centers.shape}; expected {expected}, one centre "

@@ -9,6 +9,8 @@ import torch
 from scipy import sparse
 from sklearn.utils import assert_all_finite, check_array, gen_batches
 
+from skdeepcluster._warnings import warn_user
+
 _CHANNEL_COUNTS = (1, 2, 3, 4)
 
 # Statistics are taken in float64, chunk by chunk, to keep copies of the data small.

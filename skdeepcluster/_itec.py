@@ -12,7 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from skdeepcluster import losses
-from skdeepcluster._base import build_autoencoder, check_name, resolve_augmentation
+from skdeepcluster._base import build_autoencoder, check_name, embedding_width
 from skdeepcluster._embedded import BaseAutoencoderClustering, find_centers
 from skdeepcluster._training import apply, count_epochs, finish, keeping_on_interrupt
 from skdeepcluster.networks import (
@@ -483,13 +483,8 @@ class ITECClustering(BaseAutoencoderClustering):
         n_nearest = min(n_nearest, n_representatives)
         return n_candidates, n_representatives, n_nearest
 
-    def _augmentation(self, X, is_on=True):
-        is_auto = isinstance(self.augment, str) and self.augment == "auto"
-        if is_auto and is_on:
-            return resolve_augmentation(
-                "shift-crop" if len(X.shape) == 3 else None, X.shape
-            )
-        return super()._augmentation(X, is_on)
+    def _auto_augment(self, input_shape):
+        return "shift-crop" if len(input_shape) == 3 else None
 
     def _build_autoencoder(self, X):
         network = build_autoencoder(
@@ -499,16 +494,6 @@ class ITECClustering(BaseAutoencoderClustering):
 
     def _pretraining_batches(self, X):
         return self._counted(super()._pretraining_batches(X))
-
-    def _pretraining_loss(self, X, autoencoder):
-        """Error of the restored augmented samples (equation 3)."""
-        augment = self._augmentation(X)
-
-        def loss(rows):
-            x = augment(X[rows])
-            return {"loss": F.mse_loss(autoencoder(x), x)}
-
-        return loss
 
     def _knows_clusters(self):
         return self.init == "viewgraph"
@@ -539,8 +524,7 @@ class ITECClustering(BaseAutoencoderClustering):
         """Raise before training if codes cannot be added."""
         if not self.topology or self.combine == "concat":
             return
-        first = X[torch.zeros(1, dtype=torch.long, device=X.device)]
-        width = apply(autoencoder.encoder, first).shape[1]
+        width = embedding_width(autoencoder.encoder, X)
         if width != self.latent_dim:
             raise ValueError(
                 f"Got a network that embeds samples in {width} dimensions, and "

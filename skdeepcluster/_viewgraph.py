@@ -18,7 +18,9 @@ from skdeepcluster._base import (
     AUGMENTATIONS,
     BaseDeepClustering,
     build_module,
+    embedding_width,
     resolve_augmentation,
+    resolve_network,
     try_module,
 )
 from skdeepcluster._device import autocast
@@ -379,24 +381,13 @@ class ViewGraphClustering(BaseDeepClustering):
         if callable(network):
             encoder = build_module("network", network, X.shape)
             return _check_encoder(encoder, X.shape).to(X.device)
-        is_image = len(X.shape) == 3
-        if network == "conv" and not is_image:
-            raise ValueError(
-                f"Got network='conv' for vectors of {X.shape[0]} features; give images "
-                "of shape (n, h, w) or (n, h, w, c), say how rows fold by "
-                "image_shape=(h, w), or choose network='mlp'."
-            )
-        if network == "auto":
-            network = "conv" if is_image else "mlp"
+        build = _ENCODERS[resolve_network(network, X.shape)]
         with torch.device("cpu"):  # whatever the caller's default is
-            encoder = _ENCODERS[network](X.shape, self.latent_dim).float()
+            encoder = build(X.shape, self.latent_dim).float()
         return encoder.to(X.device)
 
-    def _augmentation(self, X):
-        augment = self.augment
-        if isinstance(augment, str) and augment == "auto":
-            augment = "corruption" if len(X.shape) == 1 else _auto_view(X.shape)
-        return resolve_augmentation(augment, X.shape)
+    def _auto_augment(self, input_shape):
+        return "corruption" if len(input_shape) == 1 else _auto_view(input_shape)
 
     def _plan_view_steps(self, n_samples):
         if n_samples < 2:  # there is nothing that it could differ from
@@ -408,7 +399,7 @@ class ViewGraphClustering(BaseDeepClustering):
     def _learn_views(self, X, encoder):
         """Let two views of a sample be embedded alike, and all samples not."""
         augment, view_loss = self._augmentation(X), _VIEW_LOSSES[self.view_loss]
-        width = _embedding_width(encoder, X)
+        width = embedding_width(encoder, X)
         with torch.device("cpu"):
             projector = Projector(width).float()
         module = nn.Sequential(encoder, projector.to(X.device))
@@ -591,11 +582,6 @@ def _check_encoder(encoder, input_shape):
             f"{tuple(Z.shape[1:])}; expected vectors, (latent_dim,)."
         )
     return encoder
-
-
-def _embedding_width(encoder, X):
-    first = torch.zeros(1, dtype=torch.long, device=X.device)
-    return apply(encoder, X[first]).shape[1]
 
 
 def _cluster_means(Z, labels):
