@@ -29,8 +29,9 @@ from skdeepcluster._images import (
     find_scaling,
     largest_value,
     make_samples,
-    warn_of_larger_vectors,
+    typical_value,
     warn_of_other_units,
+    warn_of_other_vectors,
 )
 from skdeepcluster._training import apply, finish, prepare_optimizers
 from skdeepcluster._warnings import warn_user
@@ -281,12 +282,12 @@ class BaseDeepClustering(
             self.image_shape_ = image_shape
             self._keeps_images = checked.ndim > 2
             self._offset, self._scale = find_scaling(rows, image_shape)
-            self._largest = largest_value(rows)
+            self._largest, self._typical = largest_value(rows), typical_value(rows)
             self._had_levels = rows.dtype == np.uint8
         elif self.image_shape_ is not None:
-            warn_of_other_units(rows, self._offset, self._scale)
+            warn_of_other_units(rows, self._offset, self._scale, self._typical)
         else:
-            warn_of_larger_vectors(rows, self._largest, self._had_levels)
+            warn_of_other_vectors(rows, self._largest, self._typical, self._had_levels)
         return make_samples(rows, self.image_shape_, self._offset, self._scale, device)
 
     def __getstate__(self):
@@ -466,10 +467,13 @@ def try_module(parameter, module, x):
         raise ValueError(
             f"Got a {parameter} that fails on a batch of shape {shape}: {error}"
         ) from error
-    if not isinstance(outputs, torch.Tensor):
+    if not isinstance(outputs, torch.Tensor) or outputs.shape[:1] != x.shape[:1]:
+        found = type(outputs).__name__
+        if isinstance(outputs, torch.Tensor):
+            found += f" of shape {tuple(outputs.shape)}"
         raise ValueError(
-            f"Got a {parameter} that turns a batch of shape {shape} into a "
-            f"{type(outputs).__name__}; expected a tensor, a row for each sample."
+            f"Got a {parameter} that turns a batch of shape {shape} into a {found}; "
+            "expected a tensor, a row for each sample."
         )
     return outputs
 

@@ -1,6 +1,7 @@
 """What the clusterers that end in a transfer cut share."""
 
 import numpy as np
+import torch
 from sklearn.base import (
     BaseEstimator,
     ClassNamePrefixFeaturesOutMixin,
@@ -9,6 +10,7 @@ from sklearn.base import (
 )
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from skdeepcluster._images import tensor_to_array
 from skdeepcluster._kmeans import chunks, kmeans
 from skdeepcluster.consensus import embed_rows, transfer_cut_map
 
@@ -90,6 +92,8 @@ class BaseTransferCut(
         return embed_rows(self._links(self._check_X(X, reset=False)), self._mapping)
 
     def _check_X(self, X, *, reset):
+        if isinstance(X, torch.Tensor):  # of any type, and on any device
+            X = tensor_to_array(X)
         return validate_data(
             self, X, reset=reset, dtype=[np.float64, np.float32], order="C"
         )
@@ -97,7 +101,7 @@ class BaseTransferCut(
     def _cut(self, B, *, n_init, max_iter, random_state):
         """Partition the rows of a graph, and keep what predictions need."""
         self._mapping, self.eigenvalues_ = transfer_cut_map(
-            B, self.n_clusters, self.n_clusters + _MORE_EIGENVALUES
+            B, self.n_clusters, int(self.n_clusters) + _MORE_EIGENVALUES
         )
         Z = embed_rows(B, self._mapping)
         del B  # as large as Z or larger; callers keep no reference

@@ -126,7 +126,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         pairs at most as similar as ``lower`` are different (equation 2).
 
     threshold_step : float, default=0.015
-        Step size of the thresholds, from 0 to 1. After each pass over the data, the
+        Step size of the thresholds, from 1e-5 to 1. After each pass over the data, the
         upper one falls by 1.1 and the lower one rises by 0.11 times as much; training
         ends when they meet. It decides about the number of passes: 25 with the
         default, 75 with the paper's 0.005.
@@ -307,7 +307,8 @@ class DACAEClustering(BaseAutoencoderClustering):
         "reconstruction_reduction": [StrOptions({"mean", "sum"})],
         "upper": [Interval(Real, 0, 1, closed="both")],
         "lower": [Interval(Real, 0, 1, closed="both")],
-        "threshold_step": [Interval(Real, 0, 1, closed="neither")],
+        # 400,000 passes are no schedule
+        "threshold_step": [Interval(Real, 1e-5, 1, closed="left")],
         "init": [StrOptions({"random", "kmeans", "ensemble", "viewgraph"})],
         "optimizer": [StrOptions({"adam", "sgd"})],
         "learning_rate": [

@@ -20,7 +20,11 @@ from skdeepcluster._base import (
 )
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
-from skdeepcluster._kmeans import cluster_means, one_thread
+from skdeepcluster._kmeans import (
+    cluster_means,
+    no_convergence_warnings,
+    one_thread,
+)
 from skdeepcluster._training import (
     apply,
     auto_steps,
@@ -450,7 +454,7 @@ def find_clusters(Z, n_clusters, init, *, n_init, random_state):
     # coinciding samples cannot make as many clusters, only as many centres
     if init == "kmeans" or len(np.unique(Z, axis=0)) < n_clusters:
         kmeans = KMeans(n_clusters, n_init=n_init, random_state=random_state)
-        with one_thread():
+        with one_thread(), no_convergence_warnings:
             kmeans.fit(Z)
         return kmeans.labels_, kmeans.cluster_centers_
     ensemble = EnsembleClustering(n_clusters, random_state=random_state)

@@ -20,6 +20,7 @@ from skdeepcluster._cut import BaseTransferCut
 from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import one_thread
 from skdeepcluster._uspec import UltraScalableSpectralClustering
+from skdeepcluster._warnings import warn_user
 from skdeepcluster.consensus import (
     bipartite_graph,
     cluster_weights,
@@ -236,6 +237,11 @@ class EnsembleClustering(BaseTransferCut):
             If the labelings are not vectors of the same length, have missing values,
             or agree on fewer clusters than ``n_clusters``. The estimator is then left
             as it was.
+
+        Warns
+        -----
+        UserWarning
+            If there are more labelings than samples.
         """
         with restored_on_error(self):
             for name in ("n_features_in_", "feature_names_in_", "part_widths_"):
@@ -243,6 +249,12 @@ class EnsembleClustering(BaseTransferCut):
             self.estimators_ = []
             random_state = local_random_state(self.random_state)
             self._fuse(labelings, np.float64, random_state)
+        n_labelings, n_samples = self.base_labels_.shape
+        if n_labelings > n_samples:
+            warn_user(
+                f"Got {n_labelings} labelings of {n_samples} samples; each row is "
+                "taken for a clustering of all samples: transpose if columns are."
+            )
         return self
 
     def _check_X(self, X, *, reset):
@@ -356,13 +368,20 @@ def _fit_base(base, X, n_clusters, seed):
     """One base clusterer and its labels."""
     estimator = clone(base).set_params(**_settings(base, n_clusters, seed))
     with one_thread():
-        if isinstance(estimator, UltraScalableSpectralClustering):
-            labels = estimator.fit(X).labels_
-        elif hasattr(estimator, "predict"):
-            labels = estimator.fit(X).predict(X)  # not all have the same in labels_
-        else:
-            labels = estimator.fit_predict(X)
+        try:
+            labels = _fit_and_label(estimator, X)
+        except ValueError as error:
+            error.add_note(f"This was a base clustering into {n_clusters} clusters.")
+            raise
     return estimator, labels
+
+
+def _fit_and_label(estimator, X):
+    if isinstance(estimator, UltraScalableSpectralClustering):
+        return estimator.fit(X).labels_
+    if hasattr(estimator, "predict"):
+        return estimator.fit(X).predict(X)  # not all have the same in labels_
+    return estimator.fit_predict(X)
 
 
 def _predict(estimator, X):

@@ -22,6 +22,10 @@ _DARKEST, _BRIGHTEST = 0.05, 10
 # Vectors differ more than images do in how large they are. 255 times is another unit.
 _MUCH_LARGER = 100
 
+# Of so many rows, hardly all are so much smaller than half the rows of the fit, unless
+# they are in another unit. Pixels from 0 to 16 become 16 times smaller.
+_MANY_ROWS, _MUCH_DARKER = 10, 8
+
 # Columns of a sparse matrix, at least: fewer take less room in a dense array. (And
 # scikit-learn's checks try 3, which an estimator that takes them cannot pass if it has
 # predict_proba: it is asked for the probabilities of a classifier.)
@@ -185,7 +189,7 @@ def check_samples(X, image_shape, estimator, *, accept_sparse=False):
         If X is not as described, or holds images that are not of ``image_shape``.
     """
     if isinstance(X, torch.Tensor):
-        X = _tensor_to_array(X)
+        X = tensor_to_array(X)
     X = check_array(
         X,
         accept_sparse="csr" if accept_sparse else False,
@@ -258,7 +262,8 @@ def _check_sides(image_shape):
     return tuple(int(side) for side in sides)
 
 
-def _tensor_to_array(X):
+def tensor_to_array(X):
+    """Array of a tensor of any type, wherever it lives."""
     X = X.detach().cpu()
     return (X.float() if X.dtype == torch.bfloat16 else X).numpy()
 
@@ -360,7 +365,7 @@ def _inverse(spread):
     return 1.0 / spread if spread > 0 and np.isfinite(1.0 / spread) else 1.0
 
 
-def warn_of_other_units(rows, offset, scale):
+def warn_of_other_units(rows, offset, scale, typical):
     """Warn if images are of another range than those that the scaling was found on.
 
     Parameters
@@ -369,10 +374,14 @@ def warn_of_other_units(rows, offset, scale):
 
     offset, scale : float
         As :func:`find_scaling` returned them for images.
+
+    typical : float
+        What :func:`typical_value` returned for the rows of the fit.
     """
     largest = float(rows.max()) / _unit(rows)
     brightest = (largest - offset) * scale
-    if brightest > _BRIGHTEST or 0 < brightest < _DARKEST:
+    is_darker = _are_smaller(rows, typical, _MUCH_DARKER)
+    if brightest > _BRIGHTEST or 0 < brightest < _DARKEST or is_darker:
         warn_user(
             f"X has values up to {largest:g}, but the model was fitted on values from "
             f"{offset:g} to {offset + 1 / scale:g}; give both in the same units, where "
@@ -385,7 +394,22 @@ def largest_value(rows):
     return max(float(rows.max()), -float(rows.min())) / _unit(rows)
 
 
-def warn_of_larger_vectors(rows, largest, were_levels):
+def typical_value(rows):
+    """Median of the largest magnitude in each row, uint8 read as x / 255."""
+    if sparse.issparse(rows):
+        largest = abs(rows).max(axis=1).toarray()
+    else:
+        lowest = rows.min(axis=1).astype(np.float64)  # uint8 has nothing below 0
+        largest = np.maximum(rows.max(axis=1), -lowest)
+    return float(np.median(largest)) / _unit(rows)
+
+
+def _are_smaller(rows, typical, factor):
+    """Whether many rows are all smaller than the typical one, by a factor."""
+    return rows.shape[0] >= _MANY_ROWS and 0 < largest_value(rows) * factor < typical
+
+
+def warn_of_other_vectors(rows, largest, typical, were_levels):
     """Warn if vectors are of another unit than those of the fit.
 
     Parameters
@@ -395,6 +419,9 @@ def warn_of_larger_vectors(rows, largest, were_levels):
     largest : float
         What :func:`largest_value` returned for the rows of the fit.
 
+    typical : float
+        What :func:`typical_value` returned for them.
+
     were_levels : bool
         Whether these were uint8. A few rows may be much smaller by chance, but not if
         they alone were uint8.
@@ -403,6 +430,7 @@ def warn_of_larger_vectors(rows, largest, were_levels):
     is_smaller = were_levels != (rows.dtype == np.uint8) and (
         0 < here * _MUCH_LARGER < largest
     )
+    is_smaller = is_smaller or _are_smaller(rows, typical, _MUCH_LARGER)
     if is_smaller or 0 < largest * _MUCH_LARGER < here:
         warn_user(
             f"X has values up to {here:g}, but the model was fitted on values up to "

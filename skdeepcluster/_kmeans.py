@@ -68,7 +68,7 @@ def nearest(X, points, n_nearest=1, *, prepare=None, n_jobs=None):
         indices[rows] = np.take_along_axis(found, order, axis=1)
         squared_distances[rows] = np.take_along_axis(exact, order, axis=1)
 
-    width = max(len(points), n_nearest * points.shape[1])
+    width = max(len(points), int(n_nearest) * points.shape[1])
     parts = chunks(len(X), width)
     if len(parts) == 1:  # not worth the start of a thread
         search(parts[0])
@@ -81,7 +81,7 @@ def nearest(X, points, n_nearest=1, *, prepare=None, n_jobs=None):
 
 def chunks(n_samples, width):
     """Slices of consecutive rows, such that a chunk of this width fits the cache."""
-    size = max(16, _CHUNK_SIZE // width)
+    size = max(16, _CHUNK_SIZE // int(width))  # NumPy's small integers overflow
     return [slice(start, start + size) for start in range(0, n_samples, size)]
 
 
@@ -167,7 +167,7 @@ def kmeans(
         max_iter=max_iter,
         random_state=random_state,
     )
-    with one_thread(), _no_convergence_warnings:
+    with one_thread(), no_convergence_warnings:
         model.fit(X)
     return model.cluster_centers_, float(model.inertia_) / len(X), int(model.n_iter_)
 
@@ -229,4 +229,4 @@ def _ignoring_convergence_warnings():
 
 _one_thread_of_blas = _Shared(lambda: _thread_pools().limit(limits=1, user_api="blas"))
 # Coinciding rows leave clusters empty, which is none of the user's business.
-_no_convergence_warnings = _Shared(_ignoring_convergence_warnings)
+no_convergence_warnings = _Shared(_ignoring_convergence_warnings)

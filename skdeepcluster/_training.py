@@ -195,7 +195,7 @@ def make_scheduler(name, optimizer, n_steps):
     return torch.optim.lr_scheduler.OneCycleLR(
         optimizer,
         max_lr=[group["lr"] for group in optimizer.param_groups],
-        total_steps=n_steps,
+        total_steps=int(n_steps),  # it knows no integers of NumPy's
         # a fifth of five steps would be one, which OneCycleLR divides by zero for
         pct_start=0.3 if n_steps == 5 else 0.2,
         cycle_momentum=False,

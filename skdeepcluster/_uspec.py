@@ -234,8 +234,8 @@ class UltraScalableSpectralClustering(BaseTransferCut):
     def _select(self, X, random_state):
         """Representatives, as rows of rescaled features."""
         # as many as rows would link each to itself and hardly to others
-        n_wanted = max(len(X) // 2, 2 * self.n_clusters)
-        n_wanted = min(self.n_representatives, n_wanted, len(X))
+        n_wanted = max(len(X) // 2, 2 * int(self.n_clusters))
+        n_wanted = int(min(self.n_representatives, n_wanted, len(X)))
         n_rows = {
             "hybrid": min(_CANDIDATES * n_wanted, len(X)),
             "random": n_wanted,
@@ -272,7 +272,7 @@ class UltraScalableSpectralClustering(BaseTransferCut):
     def _build_index(self, random_state):
         """What the search needs beside the representatives."""
         if self.knn == "approx":
-            return _Groups(self._points, self.n_neighbors, random_state)
+            return _Groups(self._points, int(self.n_neighbors), random_state)
         if self.knn == "pynndescent" and len(self._points) > _MIN_FOR_DESCENT:
             # compiles when it is first used, which takes a minute
             from pynndescent import NNDescent

@@ -566,6 +566,7 @@ def test_labels_after_ctrl_c_in_pretraining_are_those_of_kmeans(interrupt_at):
         ({"upper": 1.1}, "upper"),
         ({"lower": -0.1}, "lower"),
         ({"threshold_step": 0.0}, "threshold_step"),
+        ({"threshold_step": 1e-300}, "threshold_step"),  # the thresholds never meet
         ({"reconstruction_weight": -1.0}, "reconstruction_weight"),
         ({"clustering_weight": 0.0}, "clustering_weight"),
         ({"reconstruction_reduction": "max"}, "reconstruction_reduction"),

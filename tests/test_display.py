@@ -297,6 +297,8 @@ def test_a_name_for_each_feature():
 def test_a_reducer_that_cannot_reduce():
     with pytest.raises(TypeError, match="Got reducer='tsne'; expected an object with"):
         EmbeddingDisplay.from_estimator(make_table(), ROWS, reducer="tsne")
+    with pytest.raises(ValueError, match=r"points of shape .*; expected \(\d+, 2\)"):
+        EmbeddingDisplay.from_estimator(make_table(), ROWS, reducer=KMeans(3, n_init=1))
 
 
 def test_gallery_folds_rows(digits):

@@ -175,6 +175,21 @@ def test_no_prediction_after_fit_labels(blobs):
         clone(model).predict(X)
 
 
+def test_more_labelings_than_samples_are_doubtful():
+    model = EnsembleClustering(2, random_state=0)
+    with pytest.warns(UserWarning, match="Got 6 labelings of 3 samples.*transpose"):
+        model.fit_labels(np.array(LABELINGS).T)
+
+
+def test_errors_of_a_base_clustering_say_so():
+    X = np.vstack([np.random.default_rng(0).normal(size=(59, 4)), np.full(4, 1e30)])
+    model = EnsembleClustering(3, n_base=3, random_state=0)
+    with pytest.raises(ValueError, match="more than the graph supports") as caught:
+        model.fit(X)
+    (note,) = caught.value.__notes__
+    assert note.startswith("This was a base clustering into")
+
+
 def test_consensus_of_labelings_that_agree_is_their_partition():
     truth = np.arange(60) % 4
     model = EnsembleClustering(4, random_state=0).fit_labels([truth, 3 - truth] * 3)

@@ -524,12 +524,28 @@ def _make_recurrent(shape):
     return torch.nn.Sequential(OrderedDict(encoder=encoder, decoder=decoder))
 
 
+def _make_of_one_row():
+    class First(torch.nn.Identity):
+        def forward(self, x):
+            return x[:1]
+
+    parts = OrderedDict(encoder=First(), decoder=torch.nn.Linear(6, 6))
+    network = torch.nn.Sequential(parts)
+    network.forward = First().forward  # where the network is an encoder itself
+    return network
+
+
 BAD_NETWORKS = {
     "image network": (lambda X: X, {"network": "conv"}, "choose network='mlp'"),
     "network": (
         lambda X: X,
         {"network": lambda shape: torch.nn.Unflatten(1, (3, 2))},
         "'encoder' and a 'decoder'|expected vectors",
+    ),
+    "network of one row": (
+        lambda X: X,
+        {"network": lambda shape: _make_of_one_row()},
+        r"a Tensor of shape \(1, 6\); expected a tensor, a row for each sample",
     ),
     "narrow network": (
         lambda X: X,
@@ -552,6 +568,11 @@ BAD_BACKBONES = {
         lambda X: X,
         {"backbone": lambda shape: torch.nn.Unflatten(1, (2, 3))},
         r"outputs of shape \(2, 3\); expected \(n_outputs,\)",
+    ),
+    "network of one row": (
+        lambda X: X,
+        {"backbone": lambda shape: _make_of_one_row().encoder},
+        r"a Tensor of shape \(1, 6\); expected a tensor, a row for each sample",
     ),
     "narrow network": (
         lambda X: X,
@@ -583,6 +604,18 @@ def test_bad_input_gets_a_clear_sentence_and_nothing_is_lost(
     np.testing.assert_array_equal(estimator.predict(noise), labels)
 
 
+def test_integers_of_numpy_are_integers(estimator, noise):
+    expected = clone(estimator).fit(noise).labels_
+    integers = {
+        name: np.int64(value)
+        for name, value in estimator.get_params().items()
+        if isinstance(value, int) and not isinstance(value, bool)
+    }
+    assert "n_clusters" in integers
+    labels = estimator.set_params(**integers).fit(noise).labels_
+    np.testing.assert_array_equal(labels, expected)
+
+
 @pytest.mark.parametrize("name", ["cdc", "dacae", "deepclue", "viewgraph"])
 def test_one_sample_is_no_batch_to_compare(estimator, noise):
     with pytest.raises(ValueError, match=r"'batch_size'.* in the range \[2, inf\)"):
@@ -611,6 +644,9 @@ def test_images_in_other_units_are_noticed(estimator, digits):
         with pytest.warns(UserWarning, match=message) as warned:
             method(digits * 255)
         assert {warning.filename for warning in warned} == {__file__}
+    with pytest.warns(UserWarning, match="up to 0.0625, but the model was fitted"):
+        estimator.predict(digits / 16)
+    estimator.predict(digits[:3] / 16)  # a few images may be dark
     levels = np.round(digits * 255)
     estimator.fit(levels)
     with pytest.warns(UserWarning, match="up to 1, but the model was fitted"):
@@ -628,6 +664,8 @@ def test_vectors_in_other_units_are_noticed(estimator, digits):
     with pytest.warns(UserWarning, match="up to 0.78.*, but the model was fitted on"):
         estimator.predict(levels.astype(np.uint8))
     estimator.predict(levels[:1] / 1000)  # a row may be small
+    with pytest.warns(UserWarning, match="up to 0.7.*, but the model was fitted on"):
+        estimator.predict(levels / 255)
 
 
 @decoding

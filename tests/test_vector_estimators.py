@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from sklearn.base import clone
 from sklearn.cluster import KMeans
 from sklearn.datasets import make_blobs
@@ -133,7 +134,28 @@ def test_jobs_make_no_difference(estimator, noise, n_jobs):
     np.testing.assert_array_equal(many.labels_, estimator.labels_)
 
 
+def test_small_integers_of_numpy_are_integers(estimator, noise):
+    expected = clone(estimator).fit(noise).labels_
+    integers = {
+        name: np.uint8(value)
+        for name, value in estimator.get_params(deep=False).items()
+        if isinstance(value, int) and not isinstance(value, bool) and value < 256
+    }
+    assert {"n_clusters", "random_state"} <= set(integers)
+    labels = estimator.set_params(**integers).fit(noise).labels_
+    np.testing.assert_array_equal(labels, expected)
+
+
 # --- containers, types, sizes and scales ------------------------------------------
+
+
+def test_tensors_are_arrays(estimator, noise):
+    expected = estimator.fit(noise).labels_
+    X = torch.tensor(noise, requires_grad=True)
+    np.testing.assert_array_equal(clone(estimator).fit(X).labels_, expected)
+    np.testing.assert_array_equal(estimator.predict(X), expected)
+    X = X.bfloat16()
+    assert clone(estimator).fit(X).transform(X).dtype == np.float32
 
 
 def test_float32_stays_float32(estimator, noise):

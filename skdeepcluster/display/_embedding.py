@@ -146,6 +146,11 @@ class EmbeddingDisplay:
         Z = np.asarray(estimator.transform(X))
         reducer = _choose_reducer(reducer, Z)
         points = np.asarray(reducer.fit_transform(Z))
+        if points.shape != (len(Z), 2):
+            raise ValueError(
+                f"Got a reducer that places {len(Z)} samples at points of shape "
+                f"{points.shape}; expected ({len(Z)}, 2)."
+            )
         centers = find_centers(estimator, lambda: Z, labels, probabilities.shape[1])
         display = cls(
             points,
