@@ -290,12 +290,12 @@ class DACAEClustering(BaseAutoencoderClustering):
     --------
     >>> from skdeepcluster import DACAEClustering
     >>> from skdeepcluster.datasets import load_digits
-    >>> images = load_digits().images
+    >>> images = load_digits().images[:600]
     >>> model = DACAEClustering(
-    ...     10, pretrain_epochs=5, threshold_step=0.1, random_state=0
+    ...     10, init="kmeans", pretrain_epochs=5, threshold_step=0.1, random_state=0
     ... )
     >>> model.fit_predict(images).shape
-    (1797,)
+    (600,)
     >>> model.transform(images[:2]).shape
     (2, 256)
     """
