@@ -11,7 +11,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdeepcluster._images import tensor_to_array
-from skdeepcluster._kmeans import chunks, kmeans
+from skdeepcluster._kmeans import kmeans
 from skdeepcluster.consensus import embed_rows, transfer_cut_map
 
 # Eigenvalues beyond those of the embedding, for users who look for a gap.
@@ -20,6 +20,10 @@ _MORE_EIGENVALUES = 10
 # Rows of the embedding that its centres are found among: these are as many numbers as
 # there are clusters, and any more rows would not move them by what matters.
 _ROWS_FOR_CENTERS = 20_000
+
+# Rows whose assignments are found at a time, filled up where there are fewer: the last
+# digits of a matrix product depend on its shape, and no row shall depend on others.
+_ROWS_OF_A_CHUNK = 1024
 
 # Variance of the members of a cluster in the embedding, at least: where all of them
 # coincide, assignments are hard rather than undefined.
@@ -69,8 +73,7 @@ class BaseTransferCut(
             With the data type of ``transform``. Rows sum to 1, and their largest entry
             is at what ``predict`` returns.
         """
-        Z = self._embed(X)
-        return np.concatenate([self._assign(Z[rows]) for rows in self._chunks(Z)])
+        return np.concatenate(list(self._assign_in_chunks(self._embed(X))))
 
     def transform(self, X):
         """Embed every sample by its links.
@@ -121,22 +124,23 @@ class BaseTransferCut(
 
     def _label(self, Z):
         return np.concatenate(
-            [self._assign(Z[rows]).argmax(axis=1) for rows in self._chunks(Z)]
+            [degrees.argmax(axis=1) for degrees in self._assign_in_chunks(Z)]
         )
+
+    def _assign_in_chunks(self, Z):
+        """Yield the degrees of some embedded rows after others."""
+        for start in range(0, len(Z), _ROWS_OF_A_CHUNK):
+            rows = np.arange(start, start + _ROWS_OF_A_CHUNK).clip(max=len(Z) - 1)
+            yield self._assign(Z[rows])[: len(Z) - start]
 
     def _assign(self, Z):
         """Degrees of a chunk of embedded rows, as they are returned to the user."""
         centers = self.cluster_centers_.astype(np.float64)
         # half the squared distances, without the part that is the same for all centres
-        # not by BLAS, whose last digits depend on the other rows
-        products = np.einsum("ij,kj->ik", Z.astype(np.float64), centers)
-        halves = np.square(centers).sum(axis=1) / 2 - products
+        halves = np.square(centers).sum(axis=1) / 2 - Z.astype(np.float64) @ centers.T
         halves -= halves.min(axis=1, keepdims=True)
         degrees = np.exp(-halves / self._variance)
         return (degrees / degrees.sum(axis=1, keepdims=True)).astype(Z.dtype)
-
-    def _chunks(self, Z):
-        return chunks(len(Z), len(self.cluster_centers_))
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()

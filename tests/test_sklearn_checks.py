@@ -33,7 +33,7 @@ QUICK = {
 
 
 CONFIGURATIONS = [
-    DECDAClustering(),
+    DECDAClustering(**NARROW),
     DECDAClustering(**QUICK, init="kmeans", objective="idec", batch_size=7),
     DECDAClustering(
         **QUICK, init="kmeans", objective="dcn", lloyd=True, augment="masking"
