@@ -177,7 +177,8 @@ class CDCClustering(BaseEmbeddedClustering):
         two refreshes. 0 never stops early.
 
     batch_size : int, default=256
-        Number of samples in a step, 2 or more, all pairs of which are compared.
+        Number of samples in a step, 2 or more, all pairs of which are compared. A
+        single one that is left over joins the last step.
 
     shuffle : bool, default=True
         Whether every pass of finetuning takes the samples in another order.

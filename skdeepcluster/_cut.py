@@ -128,7 +128,7 @@ class BaseTransferCut(
         )
 
     def _assign_in_chunks(self, Z):
-        """Yield the degrees of some embedded rows after others."""
+        """Yield the degrees of embedded rows, chunk by chunk."""
         for start in range(0, len(Z), _ROWS_OF_A_CHUNK):
             rows = np.arange(start, start + _ROWS_OF_A_CHUNK).clip(max=len(Z) - 1)
             yield self._assign(Z[rows])[: len(Z) - start]

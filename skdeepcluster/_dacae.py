@@ -230,13 +230,12 @@ class DACAEClustering(BaseAutoencoderClustering):
         unless it starts at random, one for each half a pass of teaching the encoder as
         well, one for each epoch of learning from pairs, and a last one for the decoder
         where clusters were taught or it did not learn along, if it was pretrained at
-        all: ``"phase"``, ``"loss"`` and its
-        terms, ``"seconds"``; the thresholds ``"upper"`` and ``"lower"``, the shares
-        ``"alike"`` and ``"different"`` of pairs selected among
-        all pairs of the batches, and ``"largest_cluster"`` and ``"smallest_cluster"``,
-        the shares of samples in them. NaN where something does not apply. Where
-        training collapsed and started once more, ``"upper"`` does as well. Ctrl-C
-        leaves out the entry that it falls into, and the decoder's.
+        all: ``"phase"``, ``"loss"`` and its terms, ``"seconds"``; the thresholds
+        ``"upper"`` and ``"lower"``, the shares ``"alike"`` and ``"different"`` of pairs
+        selected among all pairs of the batches, and ``"largest_cluster"`` and
+        ``"smallest_cluster"``, the shares of samples in them. NaN where something does
+        not apply. Where training collapsed and started once more, ``"upper"`` does as
+        well. Ctrl-C leaves out the entry that it falls into, and the decoder's.
 
     image_shape_ : tuple of int or None
         Shape of one image, None for vectors.
@@ -307,8 +306,8 @@ class DACAEClustering(BaseAutoencoderClustering):
         "reconstruction_reduction": [StrOptions({"mean", "sum"})],
         "upper": [Interval(Real, 0, 1, closed="both")],
         "lower": [Interval(Real, 0, 1, closed="both")],
-        # 400,000 passes are no schedule
-        "threshold_step": [Interval(Real, 1e-5, 1, closed="left")],
+        # more than 40,000 passes are no schedule
+        "threshold_step": [Interval(Real, 1e-5, 1, closed="both")],
         "init": [StrOptions({"random", "kmeans", "ensemble", "viewgraph"})],
         "optimizer": [StrOptions({"adam", "sgd"})],
         "learning_rate": [
@@ -473,7 +472,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         return "dac" if len(input_shape) == 3 else "noise"
 
     def _drops_last_batch(self):
-        # one sample is no batch to normalise, and makes no pair
+        # a smaller one would have fewer pairs, each of more weight
         return True
 
     def _keeps_decoding(self):

@@ -153,7 +153,7 @@ class DECDAClustering(BaseEmbeddedClustering):
         whenever targets are refreshed (equation 12), rather than stay.
 
     batch_size : int, default=256
-        Number of samples in a step.
+        Number of samples in a step. A single one that is left over joins the last step.
 
     shuffle : bool, default=True
         Whether every pass of finetuning takes the samples in another order.

@@ -373,6 +373,8 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
     def _finetune(self, X):
         """Alternate targets, from clean samples, with steps towards them."""
         max_iter, update_interval = self._plan_finetuning(len(X))
+        if max_iter == 0:  # the network may have nothing to train
+            return
         optimizer = make_optimizer(
             self.optimizer, self._finetuned_parameters(), self.learning_rate
         )

@@ -4,6 +4,7 @@ from math import isqrt
 from numbers import Integral
 
 import numpy as np
+import torch
 from joblib import Parallel, delayed
 from scipy import sparse
 from sklearn.base import _fit_context, clone
@@ -18,6 +19,7 @@ from skdeepcluster._base import (
 )
 from skdeepcluster._cut import BaseTransferCut
 from skdeepcluster._device import local_random_state
+from skdeepcluster._images import tensor_to_array
 from skdeepcluster._kmeans import one_thread
 from skdeepcluster._uspec import UltraScalableSpectralClustering
 from skdeepcluster._warnings import warn_user
@@ -66,9 +68,9 @@ class EnsembleClustering(BaseTransferCut):
     base : clusterer or None, default=None
         Any clusterer of scikit-learn's kind, alone or at the end of a pipeline. Its
         ``n_clusters`` (or ``n_components``) and ``random_state`` are set for each run,
-        where it has them. None is :class:`UltraScalableSpectralClustering` with one
-        short run of k-means. With those that lack ``predict``, that of the ensemble
-        raises an error.
+        where it has them; of a pipeline, those of the last step, and all seeds. None is
+        :class:`UltraScalableSpectralClustering` with one short run of k-means. With
+        those that lack ``predict``, that of the ensemble raises an error.
 
     n_jobs : int or None, default=None
         Base clusterings that are made at the same time, by joblib and its registered
@@ -234,9 +236,9 @@ class EnsembleClustering(BaseTransferCut):
         Raises
         ------
         ValueError
-            If the labelings are not vectors of the same length, have missing values,
-            or agree on fewer clusters than ``n_clusters``. The estimator is then left
-            as it was.
+            If the labelings are not vectors of the same length, have missing values or
+            some that cannot be sorted, or agree on fewer clusters than ``n_clusters``.
+            The estimator is then left as it was.
 
         Warns
         -----
@@ -366,12 +368,13 @@ class EnsembleClustering(BaseTransferCut):
 
 def _fit_base(base, X, n_clusters, seed):
     """One base clusterer and its labels."""
-    estimator = clone(base).set_params(**_settings(base, n_clusters, seed))
+    settings = _settings(base, n_clusters, seed)
+    estimator = clone(base).set_params(**settings)
     with one_thread():
         try:
             labels = _fit_and_label(estimator, X)
         except ValueError as error:
-            error.add_note(f"This was a base clustering into {n_clusters} clusters.")
+            error.add_note(f"This was a base clustering with {settings}.")
             raise
     return estimator, labels
 
@@ -390,7 +393,7 @@ def _predict(estimator, X):
 
 
 def _settings(base, n_clusters, seed):
-    """Parameters of one run, for those that the base or its steps have."""
+    """Parameters of one run: the number of the last step, and seeds of all steps."""
     names = base.get_params()
     last = _last_step(base)
     numbers = [last + name for name in ("n_clusters", "n_components")]
@@ -422,7 +425,10 @@ def _check_parts(X, estimator):
         )
     parts = {
         name: check_array(
-            part, dtype=[np.float64, np.float32], order="C", estimator=estimator
+            tensor_to_array(part) if isinstance(part, torch.Tensor) else part,
+            dtype=[np.float64, np.float32],
+            order="C",
+            estimator=estimator,
         )
         for name, part in X.items()
     }

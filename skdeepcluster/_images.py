@@ -22,9 +22,10 @@ _DARKEST, _BRIGHTEST = 0.05, 10
 # Vectors differ more than images do in how large they are. 255 times is another unit.
 _MUCH_LARGER = 100
 
-# Of so many rows, hardly all are so much smaller than half the rows of the fit, unless
-# they are in another unit. Pixels from 0 to 16 become 16 times smaller.
-_MANY_ROWS, _MUCH_DARKER = 10, 8
+# Of so many rows, hardly all are so much smaller than nearly all rows of the fit, but
+# for this share, unless they are in another unit. Pixels from 0 to 16 become 16 times
+# smaller.
+_MANY_ROWS, _MUCH_DARKER, _SHARE_OF_SMALL_ROWS = 10, 8, 0.05
 
 # Columns of a sparse matrix, at least: fewer take less room in a dense array. (And
 # scikit-learn's checks try 3, which an estimator that takes them cannot pass if it has
@@ -395,13 +396,13 @@ def largest_value(rows):
 
 
 def typical_value(rows):
-    """Median of the largest magnitude in each row, uint8 read as x / 255."""
+    """What nearly all rows have a magnitude above, uint8 read as x / 255."""
     if sparse.issparse(rows):
         largest = abs(rows).max(axis=1).toarray()
     else:
         lowest = rows.min(axis=1).astype(np.float64)  # uint8 has nothing below 0
         largest = np.maximum(rows.max(axis=1), -lowest)
-    return float(np.median(largest)) / _unit(rows)
+    return float(np.quantile(largest, _SHARE_OF_SMALL_ROWS)) / _unit(rows)
 
 
 def _are_smaller(rows, typical, factor):

@@ -197,7 +197,7 @@ class ITECClustering(BaseAutoencoderClustering):
         Number of times the final k-means starts anew.
 
     batch_size : int, default=256
-        Number of samples in a step.
+        Number of samples in a step. A single one that is left over joins the last step.
 
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one. Representatives and

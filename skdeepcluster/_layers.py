@@ -4,6 +4,7 @@ import threading
 from contextlib import ExitStack, contextmanager
 from difflib import get_close_matches
 from itertools import pairwise
+from math import ceil
 from numbers import Integral
 
 import numpy as np
@@ -26,6 +27,9 @@ _NUMBERS_FOR_PCA = 2**28
 
 # Of the randomised PCA: directions beyond those wanted, and iterations.
 _OVERSAMPLES, _ITERATIONS = 50, 3
+
+# Samples whose layers are in memory at a time when they are assigned.
+_ROWS_OF_A_BLOCK = 8192
 
 # Layers of the backbone that the paper takes.
 _BACKBONE_LAYERS = 3
@@ -383,7 +387,7 @@ class LayerConsensus(nn.Module):
         return self._assign(self.reader.split(self.reader(x).cpu().numpy()), x.device)
 
     def assign(self, X):
-        """Assign all samples at once: asking the ensemble batch by batch takes longer.
+        """Assign many samples at once: asking for each batch takes longer.
 
         Parameters
         ----------
@@ -393,7 +397,10 @@ class LayerConsensus(nn.Module):
         -------
         Tensor of shape (n_samples, n_clusters)
         """
-        return self._assign(self.reader.read(X), X.device)
+        n_blocks = ceil(len(X) / _ROWS_OF_A_BLOCK)
+        blocks = np.array_split(np.arange(len(X)), n_blocks)
+        features = (self.reader.read(_Selected(X, rows)) for rows in blocks)
+        return torch.cat([self._assign(some, X.device) for some in features])
 
     def _assign(self, features, device):
         assignments = self.ensemble.predict_proba(self.select(features))

@@ -3,7 +3,6 @@
 import math
 import time
 from contextlib import contextmanager, nullcontext
-from itertools import chain
 from threading import Thread
 
 import torch
@@ -54,6 +53,7 @@ def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
     in_order = torch.arange(n_rows, device="cpu")
     order = torch.randperm(n_rows, device="cpu") if shuffle else in_order
     order = order.to(device)
+    batch_size = int(batch_size)  # NumPy's small integers overflow
     n_batches = _count_batches(n_rows, batch_size, drop_last)
     for i in range(n_batches):
         is_last = i == n_batches - 1 and not drop_last
@@ -63,7 +63,7 @@ def batches(n_rows, batch_size, *, shuffle, drop_last=False, device=None):
 
 def _count_batches(n_rows, batch_size, drop_last):
     """Number of batches in a pass: at least one."""
-    n_full, n_left = divmod(n_rows, batch_size)
+    n_full, n_left = divmod(n_rows, int(batch_size))
     return max(1, n_full + (n_left > 1 and not drop_last))
 
 
@@ -349,9 +349,10 @@ def _check_finite(means, module, optimizer):
 
 
 def _is_finite(module):
-    values = chain(module.parameters(), module.buffers())
+    """Whether all that a copy of the module would hold is finite."""
+    values = module.state_dict().values()
     # a single number, so that a device is waited for once
-    flags = [value.isfinite().all() for value in values if value.numel() > 0]
+    flags = [one.isfinite().all() for one in values if isinstance(one, torch.Tensor)]
     return not flags or bool(torch.stack(flags).all())
 
 

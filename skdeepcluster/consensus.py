@@ -66,7 +66,8 @@ def cluster_weights(labelings):
     Raises
     ------
     ValueError
-        If the labelings are not vectors of the same length, or have missing values.
+        If the labelings are not vectors of the same length, or have missing values or
+        some that cannot be sorted.
 
     References
     ----------
@@ -164,9 +165,9 @@ def transfer_cut_embedding(B, n_clusters):
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If B has negative or missing entries, or does not link its rows in as many ways
-        as ``n_clusters``.
+        as ``n_clusters``, or if that is no positive integer.
 
     References
     ----------
@@ -203,9 +204,9 @@ def transfer_cut(B, n_clusters, random_state=None):
 
     Raises
     ------
-    ValueError
+    TypeError, ValueError
         If B has negative or missing entries, or does not link its rows in as many ways
-        as ``n_clusters``.
+        as ``n_clusters``, or if that is no positive integer.
 
     Examples
     --------
@@ -248,7 +249,8 @@ def encode_labelings(labelings):
     Raises
     ------
     ValueError
-        If the labelings are not vectors of the same length, or have missing values.
+        If the labelings are not vectors of the same length, or have missing values or
+        some that cannot be sorted.
     """
     if not np.iterable(labelings):
         raise ValueError(

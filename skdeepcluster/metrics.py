@@ -45,6 +45,12 @@ def clustering_accuracy_score(labels_true, labels_pred):
     accuracy : float
         Between 0 and 1, where 1 is perfect agreement.
 
+    Raises
+    ------
+    ValueError
+        If there are no labels, not as many of one as of the other, or some that are
+        missing or cannot be sorted.
+
     Notes
     -----
     The matching is a linear assignment problem on the contingency matrix,

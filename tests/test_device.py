@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from skdeepcluster import _device
-from skdeepcluster._device import autocast, resolve_device, seeded
+from skdeepcluster._device import autocast, full_precision, resolve_device, seeded
 
 CPU = torch.device("cpu")
 HAS_CUDA = torch.cuda.is_available()
@@ -111,6 +111,12 @@ class TestAutocast:
         for _ in range(2):
             assert self.product(context).dtype == torch.bfloat16
             assert self.product(nullcontext()).dtype == torch.float32
+
+    def test_full_precision(self):
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            assert self.product(full_precision(CPU)).dtype == torch.float32
+        # as MPS before PyTorch 2.5, this device knows no autocast
+        assert isinstance(full_precision(torch.device("meta")), nullcontext)
 
     def test_every_step_sees_the_weights_of_its_time(self):
         weight = torch.ones(2, 2, requires_grad=True)

@@ -187,7 +187,7 @@ def test_errors_of_a_base_clustering_say_so():
     with pytest.raises(ValueError, match="more than the graph supports") as caught:
         model.fit(X)
     (note,) = caught.value.__notes__
-    assert note.startswith("This was a base clustering into")
+    assert note.startswith("This was a base clustering with {'n_clusters': ")
 
 
 def test_consensus_of_labelings_that_agree_is_their_partition():

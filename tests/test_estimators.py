@@ -668,6 +668,12 @@ def test_vectors_in_other_units_are_noticed(estimator, digits):
         estimator.predict(levels / 255)
 
 
+def test_a_cluster_of_small_samples_is_no_other_unit(estimator, noise):
+    X = np.concatenate([1000 * noise[:60], noise[60:100]])
+    labels = estimator.fit(X).predict(X[60:])
+    np.testing.assert_array_equal(labels, estimator.labels_[60:])
+
+
 @decoding
 def test_inverse_transform_knows_large_units_and_offsets(estimator, noise):
     for X in (noise * 1e100, noise + 1.6e9):
@@ -715,6 +721,27 @@ def test_what_is_frozen_stays_as_it_is(estimator, name, noise):
     assert len(frozen) >= len(list(network.encoder.parameters()))
     for one, other in zip(frozen, network.encoder.parameters(), strict=False):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+def test_a_frozen_network_can_be_clustered_as_it_is(noise):
+    network = build_autoencoder("mlp", (6,), 10).requires_grad_(False)
+    settings = {"pretrain_epochs": 0, "max_iter": 0, "network": lambda shape: network}
+    for objective in ("dec", "idec", "dcn"):
+        model = clone(DECDA).set_params(objective=objective, **settings).fit(noise)
+        np.testing.assert_array_equal(model.predict(noise), model.labels_)
+
+
+def test_a_network_that_cannot_be_copied(estimator, name, noise):
+    def build(shape):
+        encoder = torch.nn.Sequential(torch.nn.Linear(*shape, 3))
+        # as the deprecated torch.nn.utils.weight_norm leaves it
+        encoder.weight = torch.ones(3, requires_grad=True) * 2
+        return encoder
+
+    parameter = "backbone" if name in CONTRASTIVE else "network"
+    estimator.set_params(**{parameter: build})
+    with pytest.raises(ValueError, match=r"that cannot be copied .*; give one that"):
+        estimator.fit(noise)
 
 
 @decoding

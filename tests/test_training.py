@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from itertools import islice
 from threading import Event
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -93,6 +94,7 @@ class TestBatches:
             (8, 4, [4, 4]),
             (9, 4, [4, 5]),  # one alone has no variance
             (10, 4, [4, 4, 2]),
+            (300, np.uint8(200), [200, 100]),
             (7, 4, [4, 3]),
             (3, 4, [3]),
             (4, 4, [4]),
@@ -479,6 +481,13 @@ class TestDivergence:
     def test_names_the_learning_rate_that_was_asked_for(self, schedule):
         with pytest.raises(DivergedError, match=r"learning rate of 123456;"):
             self.diverge(123456.0, schedule)
+
+    def test_infinities_that_are_not_kept_are_the_networks_own(self):
+        point = Point(1.0, 1.0)
+        point.register_buffer("mask", torch.tensor([-torch.inf]), persistent=False)
+        loss = lambda rows: {"loss": point.place.sum()}  # noqa: E731
+        terms = train(loss, [torch.arange(1)], module=point, optimizer=sgd(point))
+        assert terms["loss"] == 2
 
     def test_of_the_last_step_shows_in_what_it_moved(self):
         point = Point(1.0, 1.0)

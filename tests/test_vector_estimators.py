@@ -154,6 +154,10 @@ def test_tensors_are_arrays(estimator, noise):
     X = torch.tensor(noise, requires_grad=True)
     np.testing.assert_array_equal(clone(estimator).fit(X).labels_, expected)
     np.testing.assert_array_equal(estimator.predict(X), expected)
+    if isinstance(estimator, EnsembleClustering):
+        parts = {"one": X, "other": noise}
+        model = clone(estimator).fit(parts)
+        np.testing.assert_array_equal(model.predict(parts), model.labels_)
     X = X.bfloat16()
     assert clone(estimator).fit(X).transform(X).dtype == np.float32
 

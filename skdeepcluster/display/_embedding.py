@@ -129,6 +129,11 @@ class EmbeddingDisplay:
         Returns
         -------
         EmbeddingDisplay
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the reducer does not bring samples to two dimensions.
         """
         import_matplotlib()
         check_has(estimator, "transform", "predict_proba")

@@ -27,7 +27,7 @@ def find_communities(W, resolution=1.0):
 
     Parameters
     ----------
-    W : sparse matrix of shape (n_samples, n_samples)
+    W : sparse matrix or array-like of shape (n_samples, n_samples)
         Weights of links, symmetric and not negative.
 
     resolution : float, default=1.0
@@ -82,7 +82,7 @@ def merge_communities(W, labels, n_clusters):
 
     Parameters
     ----------
-    W : sparse matrix of shape (n_samples, n_samples)
+    W : sparse matrix or array-like of shape (n_samples, n_samples)
         Weights of links, symmetric and not negative.
 
     labels : array-like of shape (n_samples,)
@@ -234,7 +234,7 @@ def partition_graph(W, n_clusters):
 
     Parameters
     ----------
-    W : sparse matrix of shape (n_samples, n_samples)
+    W : sparse matrix or array-like of shape (n_samples, n_samples)
         Weights of links, symmetric and not negative.
 
     n_clusters : int
