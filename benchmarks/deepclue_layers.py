@@ -1,4 +1,4 @@
-"""Compare the clusters of DeepCluE's layers: alone, and fused with or without weights.
+"""Compare the clusters of DeepCluE's layers: alone, and fused in several ways.
 
     python benchmarks/deepclue_layers.py mnist-test --seeds 0 1 2
     python benchmarks/deepclue_layers.py cifar10 --rows 10000
@@ -7,10 +7,11 @@
 
 One network a seed, with the constructor's defaults but for what ``--set`` says, of the
 first rows of a data set. The cluster head by itself is Contrastive Clustering; each
-layer is partitioned by k-means; the ensemble is DeepCluE, with its weights and with
-all of them 1: Tables V to VII and Figures 3 to 5 of the paper in small. Of another
-method the layers are those of its encoder, and its own labels are what they compare
-with. One JSON a seed. Labels touch nothing but the scores.
+layer is partitioned by k-means; the ensemble is DeepCluE, and the others fuse the same
+base clusterings without a start from the cluster head: as they are, with all weights
+1, and selected by distance, as in the paper: its Tables V to VII and Figures 3 to 5 in
+small. Of another method the layers are those of its encoder, and its own labels are
+what they compare with. One JSON a seed. Labels touch nothing but the scores.
 """
 
 import argparse
@@ -91,9 +92,15 @@ def compare(method, X, y, seed, settings):
         kmeans = KMeans(n_clusters, n_init=10, random_state=seed).fit(Z)
         scores[name] = score(y, kmeans.labels_)
     scores["ensemble"] = score(y, ensemble.labels_)
-    unweighted = EnsembleClustering(n_clusters, weighted=False, random_state=seed)
-    unweighted.fit_labels(ensemble.base_labels_)
-    scores["ensemble, unweighted"] = score(y, unweighted.labels_)
+    others = {
+        "without the head": {},
+        "unweighted": {"weighted": False},
+        "by distance": {"selection": "distance"},
+    }
+    for name, change in others.items():
+        other = EnsembleClustering(n_clusters, random_state=seed, **change)
+        other.fit_labels(ensemble.base_labels_)
+        scores[f"ensemble, {name}"] = score(y, other.labels_)
     return {
         "scores": scores,
         "n_steps": model.n_iter_,

@@ -348,8 +348,9 @@ def layers_table(studies):
     for study in studies:
         budget = json.dumps(study["settings"], sort_keys=True)
         groups[study["dataset"], study["n_samples"], budget].append(study)
-    names = list(studies[0]["scores"])
-    order = [*names[:-2], *names[:-3:-1]]  # the ensemble that is the method comes last
+    names = [name for study in studies for name in study["scores"]]
+    order = [name for name in dict.fromkeys(names) if name != "ensemble"]
+    order.append("ensemble")  # the one that is the method comes last
     titles = ("Data", "Steps", "Seeds", *(short_name(name) for name in order))
     rows = [
         [

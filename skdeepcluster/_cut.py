@@ -11,15 +11,14 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdeepcluster._images import tensor_to_array
-from skdeepcluster._kmeans import kmeans
 from skdeepcluster.consensus import embed_rows, transfer_cut_map
 
 # Eigenvalues beyond those of the embedding, for users who look for a gap.
 _MORE_EIGENVALUES = 10
 
-# Rows of the embedding that its centres are found among: these are as many numbers as
-# there are clusters, and any more rows would not move them by what matters.
-_ROWS_FOR_CENTERS = 20_000
+# Rows of the embedding that suffice to find its centres: a row is as many numbers as
+# there are clusters, and any more of them would not move the centres by what matters.
+ROWS_FOR_CENTERS = 20_000
 
 # Rows whose assignments are found at a time, filled up where there are fewer: the last
 # digits of a matrix product depend on its shape, and no row shall depend on others.
@@ -101,21 +100,28 @@ class BaseTransferCut(
             self, X, reset=reset, dtype=[np.float64, np.float32], order="C"
         )
 
-    def _cut(self, B, *, n_init, max_iter, random_state):
-        """Partition the rows of a graph, and keep what predictions need."""
+    def _cut(self, B, find_centers):
+        """Partition the rows of a graph, and keep what predictions need.
+
+        Parameters
+        ----------
+        B : csr_array of shape (n_samples, n_columns)
+            Weights of the links.
+
+        find_centers : callable
+            Maps the embedding to what :func:`kmeans` returns.
+
+        Returns
+        -------
+        ndarray of shape (n_samples, n_clusters)
+            The embedding.
+        """
         self._mapping, self.eigenvalues_ = transfer_cut_map(
             B, self.n_clusters, int(self.n_clusters) + _MORE_EIGENVALUES
         )
         Z = embed_rows(B, self._mapping)
         del B  # as large as Z or larger; callers keep no reference
-        centers, squared_distance, self.n_iter_ = kmeans(
-            Z,
-            self.n_clusters,
-            n_init=n_init,
-            max_iter=max_iter,
-            random_state=random_state,
-            max_rows=_ROWS_FOR_CENTERS,
-        )
+        centers, squared_distance, self.n_iter_ = find_centers(Z)
         self.cluster_centers_ = centers.astype(Z.dtype, copy=False)
         self._variance = max(squared_distance / self.n_clusters, _MIN_VARIANCE)
         self.labels_ = self._label(Z)

@@ -74,6 +74,7 @@ _PAPER_SETTINGS = {  # all of them, so that other defaults leave the paper's alo
     "n_base_clusterings": 5,
     "layers": "paper",
     "max_layer_dim": 1000,
+    "selection": "distance",
     "batch_size": 256,
     "precision": "float32",
 }
@@ -172,6 +173,11 @@ class DeepCluEClustering(BaseDeepClustering):
     max_layer_dim : int, default=100
         Wider layers are reduced to as many principal components. They are found
         among as many random samples as make up 2**28 numbers (1 GiB).
+
+    selection : {"information", "distance"}, default="information"
+        How the final partition is chosen, see :class:`EnsembleClustering`.
+        ``"distance"`` is the paper's. With ``"information"`` k-means starts from the
+        clusters of the cluster head as well.
 
     batch_size : int, default=256
         Number of samples in a step, 2 or more: each is told from the others. The last
@@ -292,6 +298,7 @@ class DeepCluEClustering(BaseDeepClustering):
         "n_base_clusterings": [_COUNT],
         "layers": [StrOptions({"paper"}), "array-like"],
         "max_layer_dim": [_COUNT],
+        "selection": [StrOptions({"information", "distance"})],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "n_jobs": [Integral, None],
     }
@@ -315,6 +322,7 @@ class DeepCluEClustering(BaseDeepClustering):
         n_base_clusterings=5,
         layers="paper",
         max_layer_dim=100,
+        selection="information",
         batch_size=256,
         n_jobs=None,
         device="auto",
@@ -338,6 +346,7 @@ class DeepCluEClustering(BaseDeepClustering):
         self.n_base_clusterings = n_base_clusterings
         self.layers = layers
         self.max_layer_dim = max_layer_dim
+        self.selection = selection
         self.batch_size = batch_size
         self.n_jobs = n_jobs
         self.device = device
@@ -555,10 +564,12 @@ class DeepCluEClustering(BaseDeepClustering):
         ensemble = EnsembleClustering(
             self.n_clusters,
             n_base=n_base_clusterings * len(features),
+            selection=self.selection,
             n_jobs=self.n_jobs,
             random_state=random_state.randint(2**31 - 1),
         )
-        return LayerConsensus(reader, ensemble.fit(features))
+        head = super()._assign(X).argmax(dim=1).cpu().numpy()
+        return LayerConsensus(reader, ensemble._fit(features, [head]))
 
     def _assign(self, X):
         """Assignments of shape (n_samples, n_clusters), as a tensor."""

@@ -1,5 +1,6 @@
 """Ultra-scalable spectral clustering (U-SPEC)."""
 
+from functools import partial
 from math import isqrt
 from numbers import Integral
 
@@ -9,7 +10,7 @@ from sklearn.base import _fit_context
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from skdeepcluster._base import check_enough_distinct, restored_on_error
-from skdeepcluster._cut import BaseTransferCut
+from skdeepcluster._cut import ROWS_FOR_CENTERS, BaseTransferCut
 from skdeepcluster._device import local_random_state
 from skdeepcluster._kmeans import chunks, kmeans, nearest
 
@@ -209,12 +210,15 @@ class UltraScalableSpectralClustering(BaseTransferCut):
             self._offset, self._exponent = _find_scaling(X)
             self._points = self._select(X, random_state)
             self._index = self._build_index(random_state)
-            self._cut(
-                self._first_links(X),
+            find_centers = partial(
+                kmeans,
+                n_clusters=self.n_clusters,
                 n_init=self.n_init,
                 max_iter=self.max_iter,
                 random_state=random_state,
+                max_rows=ROWS_FOR_CENTERS,
             )
+            self._cut(self._first_links(X), find_centers)
             self._store_results(X.dtype)
         return self
 

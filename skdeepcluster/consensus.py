@@ -333,6 +333,36 @@ def bipartite_graph(classes, codes, weights):
     return sparse.csr_array((data.ravel(), columns.ravel(), ends), shape=shape)
 
 
+def shared_information(members, labels):
+    r"""Mean mutual information between base clusterings and another one.
+
+    .. math::
+        \frac{1}{M} \sum_j \sum_k \frac{n_{jk}}{n} \log \frac{n \, n_{jk}}{n_j n_k}
+
+    where j runs over the clusters of all M base clusterings, k over those of the other
+    one, and n counts samples that are in them.
+
+    Parameters
+    ----------
+    members : csr_array of shape (n_samples, n_base_clusters)
+        Ones where a sample is in a base cluster: as many a row as base clusterings.
+
+    labels : ndarray of shape (n_samples,)
+        Cluster of each sample, from 0.
+
+    Returns
+    -------
+    float
+        In nats, not negative.
+    """
+    n_samples = len(labels)
+    others = bipartite_graph([np.arange(labels.max() + 1)], [labels], None)
+    joint = sparse.coo_array(others.T @ members)
+    expected = np.outer(others.sum(axis=0), members.sum(axis=0) / n_samples)
+    ratios = joint.data / expected[joint.row, joint.col]
+    return float(joint.data @ np.log(ratios)) / members.nnz
+
+
 def transfer_cut_map(B, n_clusters, n_eigenvalues=None):
     """Map from the links of a row to its embedding.
 

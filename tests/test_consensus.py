@@ -3,11 +3,14 @@
 import numpy as np
 import pytest
 from scipy import sparse
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, mutual_info_score
 
 from skdeepcluster import consensus
 from skdeepcluster.consensus import (
+    bipartite_graph,
     cluster_weights,
+    encode_labelings,
+    shared_information,
     transfer_cut,
     transfer_cut_embedding,
     transfer_cut_map,
@@ -171,6 +174,30 @@ def test_bad_labelings(case):
 def test_bad_weights(weights, message):
     with pytest.raises(ValueError, match=message):
         weighted_bipartite_graph(LABELINGS, weights)
+
+
+# --- information --------------------------------------------------------------------
+
+
+def information(labelings, labels):
+    return shared_information(
+        bipartite_graph(*encode_labelings(labelings), None), labels
+    )
+
+
+def test_information_worked_out_by_hand():
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    assert information(LABELINGS[1:], labels) == pytest.approx(0.63651417)
+    assert information(LABELINGS, labels) == pytest.approx(0.53042819)
+    assert information(LABELINGS, np.zeros(6, dtype=int)) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_information_is_that_of_sklearn(seed):
+    labelings = random_labelings(seed=seed)
+    labels = np.random.default_rng(seed).choice([0, 2, 3], size=60)  # with a gap
+    expected = np.mean([mutual_info_score(one, labels) for one in labelings])
+    assert information(labelings, labels) == pytest.approx(expected)
 
 
 # --- transfer cut -------------------------------------------------------------------

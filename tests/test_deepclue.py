@@ -8,6 +8,7 @@ import pytest
 import torch
 from joblib import parallel_config
 from sklearn.base import clone
+from sklearn.cluster import KMeans
 from sklearn.datasets import load_digits, make_blobs
 from sklearn.metrics import adjusted_rand_score
 from torch import nn
@@ -16,6 +17,7 @@ from skdeepcluster import (
     DeepCluEClustering,
     EnsembleClustering,
     _deepclue,
+    _ensemble,
     layer_features,
     losses,
 )
@@ -311,6 +313,22 @@ class TestConsensus:
         assert sizes.max() <= 17  # the root of 300
         assert len(set(sizes)) > 1
 
+    def test_the_last_kmeans_starts_from_the_head_as_well(
+        self, model, digits, monkeypatch
+    ):
+        monkeypatch.setattr(_ensemble, "_STARTS", ())  # nothing but the head is left
+        model.fit(digits)
+        Z = model.ensemble_.embedding_
+        network = model.network_.reader.network
+        head = apply(network, model._check_X(digits, reset=False)).argmax(dim=1).numpy()
+        means = np.stack([Z[head == k].mean(axis=0) for k in range(4)])
+        expected = KMeans(4, init=means, n_init=1, max_iter=100).fit(Z)
+        assert adjusted_rand_score(expected.labels_, model.labels_) == 1
+        by_distance = clone(model).set_params(selection="distance").fit(digits)
+        np.testing.assert_array_equal(
+            by_distance.ensemble_.base_labels_, model.ensemble_.base_labels_
+        )
+
     def test_without(self, model, digits, fitted):
         model.set_params(consensus=False).fit(digits)
         network = fitted.network_.reader.network
@@ -406,6 +424,7 @@ PRINTED = {
     "cluster_temperature": 1.0,
     "n_base_clusterings": 5,
     "layers": "paper",
+    "selection": "distance",
     "max_layer_dim": 1000,
     "batch_size": 256,
     "precision": "float32",

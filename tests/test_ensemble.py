@@ -11,15 +11,21 @@ from sklearn.cluster import (
     KMeans,
     MeanShift,
 )
-from sklearn.datasets import make_blobs, make_moons
+from sklearn.datasets import load_digits, make_blobs, make_moons
 from sklearn.exceptions import NotFittedError
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, mutual_info_score
 from sklearn.mixture import GaussianMixture
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from skdeepcluster import EnsembleClustering, UltraScalableSpectralClustering
+from skdeepcluster import (
+    EnsembleClustering,
+    UltraScalableSpectralClustering,
+    _ensemble,
+    _uspec,
+)
 from skdeepcluster.consensus import cluster_weights
+from skdeepcluster.metrics import clustering_accuracy_score
 
 ENSEMBLE = EnsembleClustering(3, n_base=6, random_state=0)
 LABELINGS = [[0, 0, 0, 1, 1, 1], [0, 0, 1, 1, 2, 2], [0, 0, 0, 0, 1, 1]]
@@ -145,6 +151,33 @@ def test_without_weights():
     model = EnsembleClustering(2, weighted=False, random_state=0).fit_labels(LABELINGS)
     np.testing.assert_array_equal(model.cluster_weights_, np.ones(7))
     assert model.eigenvalues_[1] == pytest.approx(0.88231296, abs=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_most_informative_start_counts(monkeypatch, seed):
+    """It is at least as good, by its own criterion, as any of them alone."""
+    labelings = np.random.default_rng(seed).integers(4, size=(5, 200))
+
+    def information(starts):
+        monkeypatch.setattr(_ensemble, "_STARTS", starts)
+        model = EnsembleClustering(4, random_state=seed).fit_labels(labelings)
+        return np.mean([mutual_info_score(one, model.labels_) for one in labelings])
+
+    alone = [information((start,)) for start in ("k-means++", "random")]
+    # the first of several starts finds what it does alone
+    assert information(("k-means++", "random", "random")) >= alone[0]
+    assert information(("random", "k-means++", "k-means++")) >= alone[1]
+    most = information(("k-means++", "random") * 10)
+    assert most > min(alone)
+
+
+def test_only_some_rows_find_the_centers(blobs, monkeypatch):
+    X, y = blobs
+    for module in (_ensemble, _uspec):
+        monkeypatch.setattr(module, "ROWS_FOR_CENTERS", 100)
+    model = clone(ENSEMBLE).fit(X)
+    assert adjusted_rand_score(y, model.labels_) > 0.9
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
 
 
 def test_strings_and_gaps_are_labels_like_others():
@@ -273,3 +306,12 @@ def test_consensus_beats_its_average_base(blobs):
     model = clone(ENSEMBLE).set_params(base=KMeans(n_init=1), n_base=15).fit(X)
     scores = [adjusted_rand_score(y, labels) for labels in model.base_labels_]
     assert adjusted_rand_score(y, model.labels_) > np.mean(scores)
+
+
+def test_information_finds_digits_where_distances_do_not():
+    X, y = load_digits(return_X_y=True)
+    model = EnsembleClustering(10, random_state=0).fit(X)
+    assert clustering_accuracy_score(y, model.labels_) > 0.93
+    by_distance = clone(model).set_params(selection="distance")
+    by_distance.fit_labels(model.base_labels_)
+    assert clustering_accuracy_score(y, by_distance.labels_) < 0.9
