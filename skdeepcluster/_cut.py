@@ -11,7 +11,7 @@ from sklearn.base import (
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from skdeepcluster._images import tensor_to_array
-from skdeepcluster.consensus import embed_rows, transfer_cut_map
+from skdeepcluster.consensus import embed_rows, shorten_rows, transfer_cut_map
 
 # Eigenvalues beyond those of the embedding, for users who look for a gap.
 _MORE_EIGENVALUES = 10
@@ -84,14 +84,16 @@ class BaseTransferCut(
 
         Returns
         -------
-        ndarray of shape (n_samples, n_clusters)
-            Rows of unit length; float32 if X is, else float64.
+        ndarray of shape (n_samples, n_dims)
+            Rows of unit length, of the dimensions of ``cluster_centers_``; float32 if X
+            is, else float64.
         """
         return self._embed(X)
 
     def _embed(self, X):
         check_is_fitted(self)
-        return embed_rows(self._links(self._check_X(X, reset=False)), self._mapping)
+        links = self._links(self._check_X(X, reset=False))
+        return shorten_rows(embed_rows(links, self._mapping), self._n_features_out)
 
     def _check_X(self, X, *, reset):
         if isinstance(X, torch.Tensor):  # of any type, and on any device
@@ -100,7 +102,7 @@ class BaseTransferCut(
             self, X, reset=reset, dtype=[np.float64, np.float32], order="C"
         )
 
-    def _cut(self, B, find_centers):
+    def _cut(self, B, find_centers, n_dims):
         """Partition the rows of a graph, and keep what predictions need.
 
         Parameters
@@ -109,23 +111,31 @@ class BaseTransferCut(
             Weights of the links.
 
         find_centers : callable
-            Maps the embedding to what :func:`kmeans` returns.
+            Maps the embedding to what :func:`kmeans` returns: centres in its first
+            ``n_clusters`` dimensions, or in more of them.
+
+        n_dims : int
+            Dimensions of the embedding, if the graph has so many.
 
         Returns
         -------
-        ndarray of shape (n_samples, n_clusters)
-            The embedding.
+        ndarray of shape (n_samples, n_dims_of_centers)
+            The embedding in the dimensions of the centres.
         """
-        self._mapping, self.eigenvalues_ = transfer_cut_map(
-            B, self.n_clusters, int(self.n_clusters) + _MORE_EIGENVALUES
+        n_eigenvalues = int(self.n_clusters) + _MORE_EIGENVALUES
+        mapping, eigenvalues = transfer_cut_map(
+            B, self.n_clusters, max(n_eigenvalues, n_dims)
         )
+        self.eigenvalues_ = eigenvalues[:n_eigenvalues]
+        self._mapping = mapping[:, :n_dims].copy()
         Z = embed_rows(B, self._mapping)
         del B  # as large as Z or larger; callers keep no reference
         centers, squared_distance, self.n_iter_ = find_centers(Z)
+        self._n_features_out = centers.shape[1]
+        Z = shorten_rows(Z, self._n_features_out)
         self.cluster_centers_ = centers.astype(Z.dtype, copy=False)
         self._variance = max(squared_distance / self.n_clusters, _MIN_VARIANCE)
         self.labels_ = self._label(Z)
-        self._n_features_out = self.n_clusters
         return Z
 
     def _label(self, Z):

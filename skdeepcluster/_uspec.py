@@ -218,7 +218,7 @@ class UltraScalableSpectralClustering(BaseTransferCut):
                 random_state=random_state,
                 max_rows=ROWS_FOR_CENTERS,
             )
-            self._cut(self._first_links(X), find_centers)
+            self._cut(self._first_links(X), find_centers, self.n_clusters)
             self._store_results(X.dtype)
         return self
 

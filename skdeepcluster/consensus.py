@@ -379,8 +379,9 @@ def transfer_cut_map(B, n_clusters, n_eigenvalues=None):
 
     Returns
     -------
-    mapping : ndarray of shape (n_columns, n_clusters)
-        float64; zero for columns without links.
+    mapping : ndarray of shape (n_columns, n_dims)
+        float64; zero for columns without links. A column for each of the eigenvalues
+        that is positive, ``n_clusters`` or more.
 
     eigenvalues : ndarray of shape (n_eigenvalues,)
         From 1 downwards, none below 0.
@@ -400,8 +401,8 @@ def transfer_cut_map(B, n_clusters, n_eigenvalues=None):
     smallest = len(linked) * np.finfo(np.float64).eps  # what rounding makes of zero
     n_ways = int((eigenvalues > smallest).sum())
     _check_supported(n_clusters, n_ways, "positive eigenvalues")
-    mapping = np.zeros((B.shape[1], n_clusters))
-    mapping[linked] = roots[:, None] * _with_fixed_signs(vectors[:, :n_clusters])
+    mapping = np.zeros((B.shape[1], n_ways))
+    mapping[linked] = roots[:, None] * _with_fixed_signs(vectors[:, :n_ways])
     return mapping, eigenvalues.clip(0, 1)
 
 
@@ -413,12 +414,12 @@ def embed_rows(B, mapping):
     B : csr_array of shape (n_samples, n_columns)
         Links of the rows, those of ``fit`` or new ones.
 
-    mapping : ndarray of shape (n_columns, n_clusters)
-        What :func:`transfer_cut_map` returned.
+    mapping : ndarray of shape (n_columns, n_dims)
+        What :func:`transfer_cut_map` returned, or its first columns.
 
     Returns
     -------
-    ndarray of shape (n_samples, n_clusters)
+    ndarray of shape (n_samples, n_dims)
         With the data type of B; zero for rows without links.
     """
     Z = np.empty((B.shape[0], mapping.shape[1]), dtype=B.dtype)
@@ -429,6 +430,28 @@ def embed_rows(B, mapping):
         lengths = np.linalg.norm(carried, axis=1, keepdims=True)
         Z[rows] = carried / np.where(lengths > 0, lengths, 1)
     return Z
+
+
+def shorten_rows(Z, n_dims):
+    """Unit-length embedding of rows in fewer dimensions.
+
+    Parameters
+    ----------
+    Z : ndarray of shape (n_samples, n_more_dims)
+        What :func:`embed_rows` returned.
+
+    n_dims : int
+        The first ones, or all.
+
+    Returns
+    -------
+    ndarray of shape (n_samples, n_dims)
+        Z itself if these are all; zero for rows without links in these.
+    """
+    if n_dims == Z.shape[1]:
+        return Z
+    lengths = np.linalg.norm(Z[:, :n_dims], axis=1, keepdims=True)
+    return Z[:, :n_dims] / np.where(lengths > 0, lengths, 1)
 
 
 def _check_graph(B):
