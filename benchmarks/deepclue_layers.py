@@ -93,8 +93,8 @@ def compare(method, X, y, seed, settings):
         scores[name] = score(y, kmeans.labels_)
     scores["ensemble"] = score(y, ensemble.labels_)
     others = {
-        "without the head": {},
-        "unweighted": {"weighted": False},
+        "without the head": {"n_components": "auto"},
+        "unweighted": {"n_components": "auto", "weighted": False},
         "by distance": {"selection": "distance"},
     }
     for name, change in others.items():

@@ -4,9 +4,9 @@
 
 ``EnsembleClustering`` by the constructor's defaults, of 10,000 random rows or all there
 are: flat pixels, or vectors, of which those of wine and breast cancer are standardised.
-The same base clusterings are fused with each ``selection``; k-means is that of ten
-starts. A fit that is recorded already is not repeated, unless ``--force``. Labels touch
-nothing but the scores.
+The same base clusterings are fused with each ``selection``, and with
+``n_components="auto"``; k-means is that of ten starts. A fit that is recorded already
+is not repeated, unless ``--force``. Labels touch nothing but the scores.
 """
 
 import datetime
@@ -21,7 +21,12 @@ from sweeps import sweep
 
 from skdeepcluster import EnsembleClustering
 
-SETTINGS = ("k-means", "distance", "information")
+SETTINGS = {
+    "k-means": None,
+    "distance": {"selection": "distance"},
+    "information": {},
+    "auto": {"n_components": "auto"},
+}
 UNITS_DIFFER = ("breast-cancer", "wine")
 MOST_ROWS = 10_000
 
@@ -30,7 +35,7 @@ def main():
     """Compare them on one data set."""
     question = "Which partition of the ensemble's embedding is the better one?"
     measure_all = partial(measure, labelings={})
-    sweep("ensemble-selection", question, __doc__, SETTINGS, measure_all)
+    sweep("ensemble-selection", question, __doc__, list(SETTINGS), measure_all)
 
 
 def measure(setting, seed, data, labelings):
@@ -38,13 +43,13 @@ def measure(setting, seed, data, labelings):
     X, y = choose_rows(data)
     n_clusters = len(data.target_names)
     start = time.process_time()
-    if setting == "k-means":
+    if SETTINGS[setting] is None:
         labels = KMeans(n_clusters, n_init=10, random_state=seed).fit_predict(X)
     else:
         if seed not in labelings:
             base = EnsembleClustering(n_clusters, random_state=seed).fit(X)
             labelings[seed] = base.base_labels_
-        model = EnsembleClustering(n_clusters, selection=setting, random_state=seed)
+        model = EnsembleClustering(n_clusters, random_state=seed, **SETTINGS[setting])
         labels = model.fit_labels(labelings[seed]).labels_
     return {
         "n_rows": len(X),

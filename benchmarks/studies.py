@@ -16,8 +16,9 @@ INITIALIZATION_HEADER = """\
 of an ensemble, each from the same pretrained autoencoder: ACC before → after
 finetuning.
 `benchmarks/initialization.py` makes these runs, in bfloat16, with our default budgets
-on USPS, and half of them on MNIST's test set. The ensemble is better on average, but
-not with every seed; the default, ``init="viewgraph"``, is not compared here.
+on USPS, and half of them on MNIST's test set. The ensemble, here one that is selected
+by distance, is better on average, but not with every seed; the default,
+``init="viewgraph"``, is not compared here.
 """
 
 SWEEP_HEADER = """\
@@ -92,9 +93,11 @@ SELECTION_HEADER = """\
 ## How an ensemble selects its partition
 
 ACC; NMI of `EnsembleClustering` from the same base clusterings, of at most 10,000 rows,
-with the run of k-means on the embedding that tells most about the base clusterings, and
-with the one of least *distance*, as in the paper; mean ± standard deviation over the
-seeds. `benchmarks/ensemble_selection.py` makes these runs.
+with the run of k-means on the embedding of least *distance*, as in the paper, and with
+the one that tells most about the base clusterings (*information*), also from an
+embedding of as many or twice as many dimensions as clusters (*auto*, which
+`DeepCluEClustering` has); mean ± standard deviation over the seeds.
+`benchmarks/ensemble_selection.py` makes these runs.
 """
 
 VIEWGRAPH_HEADER = """\
@@ -405,7 +408,7 @@ def selection_report(investigations):
         n_rows = fits[0]["distance"]["n_rows"]
         seeds = ", ".join(str(study["seed"]) for study in studies)
         rows.append([f"{dataset} ({n_rows:,})", seeds, *cells])
-    titles = ("Data", "Seeds", "k-means", "distance", "information")
+    titles = ("Data", "Seeds", "k-means", "distance", "information", "auto")
     return [SELECTION_HEADER, *table(titles, rows)] if rows else []
 
 

@@ -75,10 +75,14 @@ class EnsembleClustering(BaseTransferCut):
 
     selection : {"information", "distance"}, default="information"
         Which run of k-means on the embedding counts. ``"information"``: of 40 from
-        different starts, and as many in twice the dimensions, the one whose clusters
-        tell most about the base clusterings, by their mean mutual information [2]_.
-        ``"distance"``: of 3, the one with the least squared distances, as in [1]_ and
-        its code.
+        different starts, the one whose clusters tell most about the base clusterings,
+        by their mean mutual information [2]_. ``"distance"``: of 3, the one with the
+        least squared distances, as in [1]_ and its code.
+
+    n_components : int, "auto" or None, default=None
+        Dimensions of the embedding, as many as the graph has at most. None is
+        ``n_clusters``. ``"auto"`` lets ``selection="information"`` choose between that
+        and twice as many, with 40 runs in each; otherwise it is as None.
 
     base : clusterer or None, default=None
         Any clusterer of scikit-learn's kind, alone or at the end of a pipeline. Its
@@ -108,8 +112,6 @@ class EnsembleClustering(BaseTransferCut):
 
     embedding_ : ndarray of shape (n_samples, n_dims)
         Spectral embedding of the training samples: what ``transform`` returns for them.
-        It has as many dimensions as clusters, or with ``selection="information"``
-        twice as many, where the best run of k-means was in these.
 
     cluster_centers_ : ndarray of shape (n_clusters, n_dims)
         Centres in the embedding.
@@ -169,6 +171,11 @@ class EnsembleClustering(BaseTransferCut):
         "base_clusters": [StrOptions({"auto"}), tuple, list],
         "weighted": ["boolean"],
         "selection": [StrOptions({"information", "distance"})],
+        "n_components": [
+            Interval(Integral, 1, None, closed="left"),
+            StrOptions({"auto"}),
+            None,
+        ],
         "base": [HasMethods(["fit_predict", "get_params"]), None],
         "n_jobs": [Integral, None],
         "random_state": ["random_state"],
@@ -182,6 +189,7 @@ class EnsembleClustering(BaseTransferCut):
         base_clusters="auto",
         weighted=True,
         selection="information",
+        n_components=None,
         base=None,
         n_jobs=None,
         random_state=None,
@@ -191,6 +199,7 @@ class EnsembleClustering(BaseTransferCut):
         self.base_clusters = base_clusters
         self.weighted = weighted
         self.selection = selection
+        self.n_components = n_components
         self.base = base
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -371,8 +380,15 @@ class EnsembleClustering(BaseTransferCut):
         find_centers = partial(
             self._find_centers, starts=starts, random_state=random_state
         )
-        n_dims = self.n_clusters * (2 if self.selection == "information" else 1)
-        self.embedding_ = self._cut(B, find_centers, int(n_dims))
+        self.embedding_ = self._cut(B, find_centers, max(self._widths()))
+
+    def _widths(self):
+        """Dimensions of the embedding that are tried."""
+        n_clusters = int(self.n_clusters)
+        if self.n_components == "auto" and self.selection == "information":
+            return n_clusters, 2 * n_clusters
+        is_number = isinstance(self.n_components, Integral)
+        return (int(self.n_components) if is_number else n_clusters,)
 
     def _find_centers(self, Z, starts, random_state):
         """Centres in the embedding, with what else :func:`kmeans` returns."""
@@ -390,8 +406,8 @@ class EnsembleClustering(BaseTransferCut):
         members = bipartite_graph(self._classes, self.base_labels_[:, rows], None)
 
         def all_runs():
-            for n_dims in sorted({self.n_clusters, Z.shape[1]}):
-                some = shorten_rows(Z[rows], n_dims)
+            for width in sorted({min(width, Z.shape[1]) for width in self._widths()}):
+                some = shorten_rows(Z[rows], width)
                 means = (self._mean_rows(some, y[rows], random_state) for y in starts)
                 for init in (*_STARTS, *means):
                     centers, *cost = run(some, init=init)

@@ -328,6 +328,7 @@ class TestConsensus:
         np.testing.assert_array_equal(
             by_distance.ensemble_.base_labels_, model.ensemble_.base_labels_
         )
+        assert by_distance.ensemble_.embedding_.shape == (300, 4)
 
     def test_without(self, model, digits, fitted):
         model.set_params(consensus=False).fit(digits)

@@ -171,6 +171,51 @@ def test_the_most_informative_start_counts(monkeypatch, seed):
     assert most > min(alone)
 
 
+@pytest.mark.parametrize(
+    ("n_components", "selection", "widths"),
+    [
+        (None, "information", {3}),
+        (2, "information", {2}),
+        (5, "distance", {5}),
+        ("auto", "distance", {3}),
+        ("auto", "information", {3, 6}),
+        (1000, "information", {7}),  # independent ones of the eight base clusters
+    ],
+)
+def test_dimensions_of_the_embedding(blobs, n_components, selection, widths):
+    X, _ = blobs
+    model = EnsembleClustering(
+        3,
+        n_base=2,
+        base_clusters=(4, 4),
+        selection=selection,
+        n_components=n_components,
+        base=KMeans(n_init=1),
+        random_state=0,
+    )
+    Z = model.fit_transform(X)
+    assert Z.shape[1] in widths
+    np.testing.assert_allclose(np.linalg.norm(Z, axis=1), 1)
+    assert model.cluster_centers_.shape == (3, Z.shape[1])
+    assert len(model.get_feature_names_out()) == Z.shape[1]
+    np.testing.assert_array_equal(model.transform(X), Z)
+    np.testing.assert_array_equal(model.transform(X[7:8]), Z[7:8])
+    np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+def test_more_dimensions_may_tell_more():
+    labelings = np.random.default_rng(0).integers(6, size=(8, 300))
+    model = EnsembleClustering(4, random_state=0)
+
+    def information(n_components):
+        model.set_params(n_components=n_components).fit_labels(labelings)
+        return np.mean([mutual_info_score(one, model.labels_) for one in labelings])
+
+    few, many = information(None), information("auto")
+    assert many > few
+    assert model.embedding_.shape == (300, 8)
+
+
 def test_only_some_rows_find_the_centers(blobs, monkeypatch):
     X, y = blobs
     for module in (_ensemble, _uspec):

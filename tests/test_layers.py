@@ -374,7 +374,9 @@ class TestParts:
             assert len(pairs) == len(np.unique(labels))
 
     def test_labels_are_what_the_consensus_functions_say(self, parts):
-        ensemble = EnsembleClustering(3, n_base=6, random_state=0).fit(parts)
+        ensemble = EnsembleClustering(
+            3, n_base=6, selection="distance", random_state=0
+        ).fit(parts)
         B = weighted_bipartite_graph(ensemble.base_labels_)
         labels = transfer_cut(B, 3, random_state=0)
         pairs = set(zip(labels, ensemble.labels_, strict=True))
