@@ -8,9 +8,8 @@
 One network a seed, with the constructor's defaults but for what ``--set`` says, of the
 first rows of a data set. The cluster head by itself is Contrastive Clustering; each
 layer is partitioned by k-means; the ensemble is DeepCluE, and the others fuse the same
-base clusterings without a start from the cluster head: as they are, with all weights
-1, and selected by distance, as in the paper: its Tables V to VII and Figures 3 to 5 in
-small. Of another method the layers are those of its encoder, and its own labels are
+base clusterings without a start from the cluster head: as they are, with all weights 1,
+and by distance, as in the paper: its Tables V to VII and Figures 3 to 5 in small. Of another method the layers are those of its encoder, and its own labels are
 what they compare with. One JSON a seed. Labels touch nothing but the scores.
 """
 
@@ -31,6 +30,13 @@ from skdeepcluster._training import apply
 
 # Base clusterings of each layer, and its columns at most: the defaults of DeepCluE.
 N_BASE, MAX_LAYER_DIM = 5, 100
+
+# Ways to fuse the same base clusterings, all without a start from the cluster head.
+OTHERS = {
+    "unweighted": {"weighted": False},
+    "without a start": {},
+    "by distance": {"criterion": "distance"},
+}
 
 
 def main():
@@ -92,13 +98,9 @@ def compare(method, X, y, seed, settings):
         kmeans = KMeans(n_clusters, n_init=10, random_state=seed).fit(Z)
         scores[name] = score(y, kmeans.labels_)
     scores["ensemble"] = score(y, ensemble.labels_)
-    others = {
-        "without the head": {"n_components": "auto"},
-        "unweighted": {"n_components": "auto", "weighted": False},
-        "by distance": {"selection": "distance"},
-    }
-    for name, change in others.items():
-        other = EnsembleClustering(n_clusters, random_state=seed, **change)
+    for name, change in OTHERS.items():
+        settings = {"n_components": ensemble.n_components, **change}
+        other = EnsembleClustering(n_clusters, random_state=seed, **settings)
         other.fit_labels(ensemble.base_labels_)
         scores[f"ensemble, {name}"] = score(y, other.labels_)
     return {

@@ -8,6 +8,7 @@ from markdown import mean_and_deviation, mean_of_seeds, table
 from papers import PAPERS
 
 SCORES = ("acc", "nmi")
+SELECTIONS = ("k-means", "distance", "information", "auto")
 
 INITIALIZATION_HEADER = """\
 ## First centres of DEC-DA
@@ -78,15 +79,17 @@ LAYERS_HEADER = """\
 ## Layers of DeepCluE, alone and fused
 
 ACC; NMI of what one trained network gives: its cluster head (Contrastive Clustering),
-k-means on each layer, and the ensemble of all layers. The last column is DeepCluE by
-default; the ensembles before it fuse the same base clusterings without a start from the
-head: as they are, with all weights 1, and selected by distance, as in the paper. Mean ±
-standard deviation over the seeds. `benchmarks/deepclue_layers.py`
-makes these runs, with our defaults but for the number of *steps*, of the first rows of
-a data set. The budget is far below the paper's: 1,000 epochs of a ResNet-34 at 224
-pixels, which it says give .656 (cluster head) and .689 (ensemble) on all of
-Fashion-MNIST, and .790 and .764 on all of CIFAR-10. These runs are older than the pass
-over clean samples that settles batch normalisation after training.
+k-means on each layer, and the ensemble of all layers, by default; the ensembles before
+it fuse the same base clusterings by distance, as in the paper, or without a start from
+the head, with weights or without. Mean ± standard deviation over the seeds.
+`benchmarks/deepclue_layers.py` makes these runs, with our defaults but for the number
+of *steps*, of the first rows of a data set. The budget is far below the paper's: 1,000
+epochs of a ResNet-34 at 224 pixels, which it says give .656 (cluster head) and .689
+(ensemble) on all of Fashion-MNIST, and .790 and .764 on all of CIFAR-10.
+
+Rows without *by distance* are older: their ensembles, the unweighted one as well, are
+by distance, without a start from the head, and before the pass over clean samples
+that settles batch normalisation.
 """
 
 SELECTION_HEADER = """\
@@ -374,9 +377,12 @@ def layers_table(studies):
             f"{np.mean([study['n_steps'] for study in group]):,.0f}",
             ", ".join(str(study["seed"]) for study in group),
             *(
-                "; ".join(
-                    mean_and_deviation([study["scores"][name][by] for study in group])
-                    for by in SCORES
+                scores_cell(
+                    [
+                        study["scores"][name]
+                        for study in group
+                        if name in study["scores"]
+                    ]
                 )
                 for name in order
             ),
@@ -384,6 +390,13 @@ def layers_table(studies):
         for (dataset, n_samples, _), group in sorted(groups.items())
     ]
     return table(titles, rows)
+
+
+def scores_cell(scores):
+    """ACC and NMI, mean and deviation over seeds; empty without any."""
+    if not scores:
+        return ""
+    return "; ".join(mean_and_deviation([one[by] for one in scores]) for by in SCORES)
 
 
 def short_name(layer):
@@ -400,16 +413,17 @@ def selection_report(investigations):
     rows = []
     for dataset, studies in sorted(groups.items()):
         fits = [study["fits"] for study in studies]
-        scores = [[fit[name]["scores"] for fit in fits] for name in fits[0]]
-        cells = (
-            "; ".join(mean_and_deviation([one[by] for one in some]) for by in SCORES)
-            for some in scores
+        rows.append(
+            [
+                f"{dataset} ({studies[0]['fits']['distance']['n_rows']:,})",
+                ", ".join(str(study["seed"]) for study in studies),
+                *(
+                    scores_cell([fit[way]["scores"] for fit in fits if way in fit])
+                    for way in SELECTIONS
+                ),
+            ]
         )
-        n_rows = fits[0]["distance"]["n_rows"]
-        seeds = ", ".join(str(study["seed"]) for study in studies)
-        rows.append([f"{dataset} ({n_rows:,})", seeds, *cells])
-    titles = ("Data", "Seeds", "k-means", "distance", "information", "auto")
-    return [SELECTION_HEADER, *table(titles, rows)] if rows else []
+    return [SELECTION_HEADER, *table(("Data", "Seeds", *SELECTIONS), rows)]
 
 
 def viewgraph_report(investigations):

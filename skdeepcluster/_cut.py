@@ -16,8 +16,8 @@ from skdeepcluster.consensus import embed_rows, shorten_rows, transfer_cut_map
 # Eigenvalues beyond those of the embedding, for users who look for a gap.
 _MORE_EIGENVALUES = 10
 
-# Rows of the embedding that suffice to find its centres: a row is as many numbers as
-# there are clusters, and any more of them would not move the centres by what matters.
+# Rows of the embedding that suffice to find its centres: a row is a few numbers, and any
+# more rows would not move the centres by what matters.
 ROWS_FOR_CENTERS = 20_000
 
 # Rows whose assignments are found at a time, filled up where there are fewer: the last
@@ -111,8 +111,8 @@ class BaseTransferCut(
             Weights of the links.
 
         find_centers : callable
-            Maps the embedding to what :func:`kmeans` returns: centres in its first
-            ``n_clusters`` dimensions, or in more of them.
+            Maps the embedding to what :func:`kmeans` returns: centres in all of its
+            dimensions, or in the first ones, where rows have unit length again.
 
         n_dims : int
             Dimensions of the embedding, if the graph has so many.
@@ -134,7 +134,7 @@ class BaseTransferCut(
         self._n_features_out = centers.shape[1]
         Z = shorten_rows(Z, self._n_features_out)
         self.cluster_centers_ = centers.astype(Z.dtype, copy=False)
-        self._variance = max(squared_distance / self.n_clusters, _MIN_VARIANCE)
+        self._variance = max(squared_distance / centers.shape[1], _MIN_VARIANCE)
         self.labels_ = self._label(Z)
         return Z
 

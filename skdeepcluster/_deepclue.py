@@ -74,7 +74,7 @@ _PAPER_SETTINGS = {  # all of them, so that other defaults leave the paper's alo
     "n_base_clusterings": 5,
     "layers": "paper",
     "max_layer_dim": 1000,
-    "selection": "distance",
+    "criterion": "distance",
     "batch_size": 256,
     "precision": "float32",
 }
@@ -174,7 +174,7 @@ class DeepCluEClustering(BaseDeepClustering):
         Wider layers are reduced to as many principal components. They are found
         among as many random samples as make up 2**28 numbers (1 GiB).
 
-    selection : {"information", "distance"}, default="information"
+    criterion : {"information", "distance"}, default="information"
         How the final partition is chosen, see :class:`EnsembleClustering`.
         ``"distance"`` is the paper's. With ``"information"`` k-means starts from the
         clusters of the cluster head as well, and has an embedding of twice as many
@@ -299,7 +299,7 @@ class DeepCluEClustering(BaseDeepClustering):
         "n_base_clusterings": [_COUNT],
         "layers": [StrOptions({"paper"}), "array-like"],
         "max_layer_dim": [_COUNT],
-        "selection": [StrOptions({"information", "distance"})],
+        "criterion": [StrOptions({"information", "distance"})],
         "batch_size": [Interval(Integral, 2, None, closed="left")],
         "n_jobs": [Integral, None],
     }
@@ -323,7 +323,7 @@ class DeepCluEClustering(BaseDeepClustering):
         n_base_clusterings=5,
         layers="paper",
         max_layer_dim=100,
-        selection="information",
+        criterion="information",
         batch_size=256,
         n_jobs=None,
         device="auto",
@@ -347,7 +347,7 @@ class DeepCluEClustering(BaseDeepClustering):
         self.n_base_clusterings = n_base_clusterings
         self.layers = layers
         self.max_layer_dim = max_layer_dim
-        self.selection = selection
+        self.criterion = criterion
         self.batch_size = batch_size
         self.n_jobs = n_jobs
         self.device = device
@@ -565,13 +565,15 @@ class DeepCluEClustering(BaseDeepClustering):
         ensemble = EnsembleClustering(
             self.n_clusters,
             n_base=n_base_clusterings * len(features),
-            selection=self.selection,
+            criterion=self.criterion,
             n_components="auto",
             n_jobs=self.n_jobs,
             random_state=random_state.randint(2**31 - 1),
         )
-        head = super()._assign(X).argmax(dim=1).cpu().numpy()
-        return LayerConsensus(reader, ensemble._fit(features, [head]))
+        starts = []
+        if self.criterion == "information":
+            starts.append(super()._assign(X).argmax(dim=1).cpu().numpy())
+        return LayerConsensus(reader, ensemble._fit(features, starts))
 
     def _assign(self, X):
         """Assignments of shape (n_samples, n_clusters), as a tensor."""

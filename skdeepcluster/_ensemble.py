@@ -73,15 +73,16 @@ class EnsembleClustering(BaseTransferCut):
     weighted : bool, default=True
         Whether reliable base clusters count more.
 
-    selection : {"information", "distance"}, default="information"
+    criterion : {"information", "distance"}, default="information"
         Which run of k-means on the embedding counts. ``"information"``: of 40 from
         different starts, the one whose clusters tell most about the base clusterings,
         by their mean mutual information [2]_. ``"distance"``: of 3, the one with the
         least squared distances, as in [1]_ and its code.
 
     n_components : int, "auto" or None, default=None
-        Dimensions of the embedding, as many as the graph has at most. None is
-        ``n_clusters``. ``"auto"`` lets ``selection="information"`` choose between that
+        Dimensions of the embedding, 2 or more, but as many as the graph has at most: in
+        one alone all samples that are linked at all would coincide. None is
+        ``n_clusters``. ``"auto"`` lets ``criterion="information"`` choose between that
         and twice as many, with 40 runs in each; otherwise it is as None.
 
     base : clusterer or None, default=None
@@ -143,12 +144,15 @@ class EnsembleClustering(BaseTransferCut):
     Notes
     -----
     Of more than 20,000 samples, the last k-means runs on 20,000 random rows of the
-    embedding, and all others go to the closest centre.
+    embedding, and what it tells is that about these; all others go to the closest
+    centre.
 
     References
     ----------
     .. [1] Huang, Chen, Chen, Wang, Lai, "DeepCluE: Enhanced deep clustering via
        multi-layer ensembles in neural networks", IEEE TETCI, 2024.
+    .. [2] Strehl, Ghosh, "Cluster ensembles - a knowledge reuse framework for combining
+       multiple partitions", JMLR 2002: their objective, without its normalisation.
 
     Examples
     --------
@@ -170,9 +174,9 @@ class EnsembleClustering(BaseTransferCut):
         "n_base": [Interval(Integral, 1, None, closed="left")],
         "base_clusters": [StrOptions({"auto"}), tuple, list],
         "weighted": ["boolean"],
-        "selection": [StrOptions({"information", "distance"})],
+        "criterion": [StrOptions({"information", "distance"})],
         "n_components": [
-            Interval(Integral, 1, None, closed="left"),
+            Interval(Integral, 2, None, closed="left"),
             StrOptions({"auto"}),
             None,
         ],
@@ -188,7 +192,7 @@ class EnsembleClustering(BaseTransferCut):
         n_base=30,
         base_clusters="auto",
         weighted=True,
-        selection="information",
+        criterion="information",
         n_components=None,
         base=None,
         n_jobs=None,
@@ -198,7 +202,7 @@ class EnsembleClustering(BaseTransferCut):
         self.n_base = n_base
         self.base_clusters = base_clusters
         self.weighted = weighted
-        self.selection = selection
+        self.criterion = criterion
         self.n_components = n_components
         self.base = base
         self.n_jobs = n_jobs
@@ -385,7 +389,7 @@ class EnsembleClustering(BaseTransferCut):
     def _widths(self):
         """Dimensions of the embedding that are tried."""
         n_clusters = int(self.n_clusters)
-        if self.n_components == "auto" and self.selection == "information":
+        if self.n_components == "auto" and self.criterion == "information":
             return n_clusters, 2 * n_clusters
         is_number = isinstance(self.n_components, Integral)
         return (int(self.n_components) if is_number else n_clusters,)
@@ -398,7 +402,7 @@ class EnsembleClustering(BaseTransferCut):
             max_iter=_FINAL_ITERATIONS,
             random_state=random_state,
         )
-        if self.selection == "distance":
+        if self.criterion == "distance":
             return run(Z, n_init=_FINAL_RUNS, max_rows=ROWS_FOR_CENTERS)
         rows = np.arange(len(Z))
         if len(rows) > ROWS_FOR_CENTERS:
@@ -406,7 +410,7 @@ class EnsembleClustering(BaseTransferCut):
         members = bipartite_graph(self._classes, self.base_labels_[:, rows], None)
 
         def all_runs():
-            for width in sorted({min(width, Z.shape[1]) for width in self._widths()}):
+            for width in sorted({min(most, Z.shape[1]) for most in self._widths()}):
                 some = shorten_rows(Z[rows], width)
                 means = (self._mean_rows(some, y[rows], random_state) for y in starts)
                 for init in (*_STARTS, *means):

@@ -138,7 +138,7 @@ def kmeans(
     random_state : RandomState
         Draws the rows and the first centres.
 
-    init : "k-means++" or ndarray of shape (n_clusters, n_features)
+    init : "k-means++", "random" or ndarray of shape (n_clusters, n_features)
         How to find first centres, or these.
 
     n_init : int, default=1

@@ -353,14 +353,14 @@ def shared_information(members, labels):
     Returns
     -------
     float
-        In nats, not negative.
+        In nats; not below 0 but for rounding.
     """
     n_samples = len(labels)
     others = bipartite_graph([np.arange(labels.max() + 1)], [labels], None)
     joint = sparse.coo_array(others.T @ members)
-    expected = np.outer(others.sum(axis=0), members.sum(axis=0) / n_samples)
-    ratios = joint.data / expected[joint.row, joint.col]
-    return float(joint.data @ np.log(ratios)) / members.nnz
+    sizes, base_sizes = others.sum(axis=0), members.sum(axis=0)
+    expected = sizes[joint.row] * base_sizes[joint.col] / n_samples
+    return float(joint.data @ np.log(joint.data / expected)) / members.nnz
 
 
 def transfer_cut_map(B, n_clusters, n_eigenvalues=None):

@@ -324,11 +324,14 @@ class TestConsensus:
         means = np.stack([Z[head == k].mean(axis=0) for k in range(4)])
         expected = KMeans(4, init=means, n_init=1, max_iter=100).fit(Z)
         assert adjusted_rand_score(expected.labels_, model.labels_) == 1
-        by_distance = clone(model).set_params(selection="distance").fit(digits)
-        np.testing.assert_array_equal(
-            by_distance.ensemble_.base_labels_, model.ensemble_.base_labels_
-        )
-        assert by_distance.ensemble_.embedding_.shape == (300, 4)
+
+    def test_by_distance(self, model, digits):
+        ensemble = model.set_params(criterion="distance").fit(digits).ensemble_
+        same = EnsembleClustering(4, criterion="distance", random_state=0)
+        same.fit_labels(ensemble.base_labels_)
+        np.testing.assert_allclose(same.embedding_, ensemble.embedding_, atol=1e-4)
+        assert adjusted_rand_score(same.labels_, ensemble.labels_) > 0.99
+        assert ensemble.criterion == "distance"
 
     def test_without(self, model, digits, fitted):
         model.set_params(consensus=False).fit(digits)
@@ -425,7 +428,7 @@ PRINTED = {
     "cluster_temperature": 1.0,
     "n_base_clusterings": 5,
     "layers": "paper",
-    "selection": "distance",
+    "criterion": "distance",
     "max_layer_dim": 1000,
     "batch_size": 256,
     "precision": "float32",

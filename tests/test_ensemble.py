@@ -22,8 +22,8 @@ from skdeepcluster import (
     EnsembleClustering,
     UltraScalableSpectralClustering,
     _ensemble,
-    _uspec,
 )
+from skdeepcluster._kmeans import kmeans
 from skdeepcluster.consensus import cluster_weights
 from skdeepcluster.metrics import clustering_accuracy_score
 
@@ -172,7 +172,7 @@ def test_the_most_informative_start_counts(monkeypatch, seed):
 
 
 @pytest.mark.parametrize(
-    ("n_components", "selection", "widths"),
+    ("n_components", "criterion", "widths"),
     [
         (None, "information", {3}),
         (2, "information", {2}),
@@ -182,13 +182,13 @@ def test_the_most_informative_start_counts(monkeypatch, seed):
         (1000, "information", {7}),  # independent ones of the eight base clusters
     ],
 )
-def test_dimensions_of_the_embedding(blobs, n_components, selection, widths):
+def test_dimensions_of_the_embedding(blobs, n_components, criterion, widths):
     X, _ = blobs
     model = EnsembleClustering(
         3,
         n_base=2,
         base_clusters=(4, 4),
-        selection=selection,
+        criterion=criterion,
         n_components=n_components,
         base=KMeans(n_init=1),
         random_state=0,
@@ -201,6 +201,24 @@ def test_dimensions_of_the_embedding(blobs, n_components, selection, widths):
     np.testing.assert_array_equal(model.transform(X), Z)
     np.testing.assert_array_equal(model.transform(X[7:8]), Z[7:8])
     np.testing.assert_array_equal(model.predict(X), model.labels_)
+
+
+def test_degrees_are_those_of_round_clouds_in_as_many_dimensions(blobs):
+    X, _ = blobs
+    model = clone(ENSEMBLE).set_params(n_components=9).fit(X)
+    Z, centers = model.embedding_, model.cluster_centers_
+    squares = np.square(Z[:, None] - centers).sum(axis=2)
+    variance = squares.min(axis=1).mean() / 9
+    degrees = np.exp(-squares / (2 * variance))
+    expected = degrees / degrees.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(model.predict_proba(X), expected, atol=1e-6)
+
+
+def test_small_integers_of_numpy_do_not_overflow(noise):
+    model = clone(ENSEMBLE).set_params(n_components="auto", n_base=2)
+    expected = model.set_params(n_clusters=70).fit(noise).embedding_
+    again = model.set_params(n_clusters=np.int8(70)).fit(noise).embedding_
+    np.testing.assert_array_equal(again, expected)
 
 
 def test_more_dimensions_may_tell_more():
@@ -218,9 +236,16 @@ def test_more_dimensions_may_tell_more():
 
 def test_only_some_rows_find_the_centers(blobs, monkeypatch):
     X, y = blobs
-    for module in (_ensemble, _uspec):
-        monkeypatch.setattr(module, "ROWS_FOR_CENTERS", 100)
+    n_rows = []
+
+    def spy(Z, **settings):
+        n_rows.append(len(Z))
+        return kmeans(Z, **settings)
+
+    monkeypatch.setattr(_ensemble, "ROWS_FOR_CENTERS", 100)
+    monkeypatch.setattr(_ensemble, "kmeans", spy)
     model = clone(ENSEMBLE).fit(X)
+    assert n_rows == [100] * 40
     assert adjusted_rand_score(y, model.labels_) > 0.9
     np.testing.assert_array_equal(model.predict(X), model.labels_)
 
@@ -353,10 +378,16 @@ def test_consensus_beats_its_average_base(blobs):
     assert adjusted_rand_score(y, model.labels_) > np.mean(scores)
 
 
-def test_information_finds_digits_where_distances_do_not():
+def test_information_finds_digits():
     X, y = load_digits(return_X_y=True)
     model = EnsembleClustering(10, random_state=0).fit(X)
     assert clustering_accuracy_score(y, model.labels_) > 0.93
-    by_distance = clone(model).set_params(selection="distance")
+
+    def information(model):
+        return np.mean(
+            [mutual_info_score(y, model.labels_) for y in model.base_labels_]
+        )
+
+    by_distance = clone(model).set_params(criterion="distance")
     by_distance.fit_labels(model.base_labels_)
-    assert clustering_accuracy_score(y, by_distance.labels_) < 0.9
+    assert information(model) > information(by_distance) + 0.01

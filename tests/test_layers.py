@@ -375,7 +375,7 @@ class TestParts:
 
     def test_labels_are_what_the_consensus_functions_say(self, parts):
         ensemble = EnsembleClustering(
-            3, n_base=6, selection="distance", random_state=0
+            3, n_base=6, criterion="distance", random_state=0
         ).fit(parts)
         B = weighted_bipartite_graph(ensemble.base_labels_)
         labels = transfer_cut(B, 3, random_state=0)
