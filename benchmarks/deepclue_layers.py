@@ -9,8 +9,9 @@ One network a seed, with the constructor's defaults but for what ``--set`` says,
 first rows of a data set. The cluster head by itself is Contrastive Clustering; each
 layer is partitioned by k-means; the ensemble is DeepCluE, and the others fuse the same
 base clusterings without a start from the cluster head: as they are, with all weights 1,
-and by distance, as in the paper: its Tables V to VII and Figures 3 to 5 in small. Of another method the layers are those of its encoder, and its own labels are
-what they compare with. One JSON a seed. Labels touch nothing but the scores.
+and by distance, as in the paper: its Tables V to VII and Figures 3 to 5 in small. Of
+another method the layers are those of its encoder, and its own labels are what they
+compare with. One JSON a seed. Labels touch nothing but the scores.
 """
 
 import argparse

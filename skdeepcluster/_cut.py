@@ -16,7 +16,7 @@ from skdeepcluster.consensus import embed_rows, shorten_rows, transfer_cut_map
 # Eigenvalues beyond those of the embedding, for users who look for a gap.
 _MORE_EIGENVALUES = 10
 
-# Rows of the embedding that suffice to find its centres: a row is a few numbers, and any
+# Rows of the embedding that suffice to find its centres: each is a few numbers, and any
 # more rows would not move the centres by what matters.
 ROWS_FOR_CENTERS = 20_000
 

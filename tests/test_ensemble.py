@@ -246,7 +246,7 @@ def test_only_some_rows_find_the_centers(blobs, monkeypatch):
     monkeypatch.setattr(_ensemble, "kmeans", spy)
     model = clone(ENSEMBLE).fit(X)
     assert n_rows == [100] * 40
-    assert adjusted_rand_score(y, model.labels_) > 0.9
+    assert adjusted_rand_score(y, model.labels_) > 0.8
     np.testing.assert_array_equal(model.predict(X), model.labels_)
 
 
