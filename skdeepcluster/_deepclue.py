@@ -177,8 +177,7 @@ class DeepCluEClustering(BaseDeepClustering):
     criterion : {"information", "distance"}, default="information"
         How the final partition is chosen, see :class:`EnsembleClustering`.
         ``"distance"`` is the paper's. With ``"information"`` k-means starts from the
-        clusters of the cluster head as well, and has an embedding of twice as many
-        dimensions as clusters to choose.
+        clusters of the cluster head as well.
 
     batch_size : int, default=256
         Number of samples in a step, 2 or more: each is told from the others. The last
@@ -566,7 +565,6 @@ class DeepCluEClustering(BaseDeepClustering):
             self.n_clusters,
             n_base=n_base_clusterings * len(features),
             criterion=self.criterion,
-            n_components="auto",
             n_jobs=self.n_jobs,
             random_state=random_state.randint(2**31 - 1),
         )

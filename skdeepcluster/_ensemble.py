@@ -79,7 +79,7 @@ class EnsembleClustering(BaseTransferCut):
         by their mean mutual information [2]_. ``"distance"``: of 3, the one with the
         least squared distances, as in [1]_ and its code.
 
-    n_components : int, "auto" or None, default=None
+    n_components : int, "auto" or None, default="auto"
         Dimensions of the embedding, 2 or more, but as many as the graph has at most: in
         one alone all samples that are linked at all would coincide. None is
         ``n_clusters``. ``"auto"`` lets ``criterion="information"`` choose between that
@@ -193,7 +193,7 @@ class EnsembleClustering(BaseTransferCut):
         base_clusters="auto",
         weighted=True,
         criterion="information",
-        n_components=None,
+        n_components="auto",
         base=None,
         n_jobs=None,
         random_state=None,

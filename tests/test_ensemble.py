@@ -221,6 +221,16 @@ def test_small_integers_of_numpy_do_not_overflow(noise):
     np.testing.assert_array_equal(again, expected)
 
 
+def test_either_number_of_dimensions_may_win():
+    widths = {
+        EnsembleClustering(4, random_state=seed)
+        .fit_labels(np.random.default_rng(seed).integers(4, size=(3, 60)))
+        .embedding_.shape[1]
+        for seed in range(6)
+    }
+    assert widths == {4, 8}
+
+
 def test_more_dimensions_may_tell_more():
     labelings = np.random.default_rng(0).integers(6, size=(8, 300))
     model = EnsembleClustering(4, random_state=0)
@@ -245,7 +255,7 @@ def test_only_some_rows_find_the_centers(blobs, monkeypatch):
     monkeypatch.setattr(_ensemble, "ROWS_FOR_CENTERS", 100)
     monkeypatch.setattr(_ensemble, "kmeans", spy)
     model = clone(ENSEMBLE).fit(X)
-    assert n_rows == [100] * 40
+    assert n_rows == [100] * 80
     assert adjusted_rand_score(y, model.labels_) > 0.8
     np.testing.assert_array_equal(model.predict(X), model.labels_)
 
