@@ -366,7 +366,9 @@ def layers_table(studies):
     groups = defaultdict(list)
     for study in studies:
         budget = json.dumps(study["settings"], sort_keys=True)
-        groups[study["dataset"], study["n_samples"], budget].append(study)
+        is_older = "ensemble, by distance" not in study["scores"]
+        key = study["dataset"], study["n_samples"], budget, is_older
+        groups[key].append(study)
     names = [name for study in studies for name in study["scores"]]
     order = [name for name in dict.fromkeys(names) if name != "ensemble"]
     order.append("ensemble")  # the one that is the method comes last
@@ -387,7 +389,7 @@ def layers_table(studies):
                 for name in order
             ),
         ]
-        for (dataset, n_samples, _), group in sorted(groups.items())
+        for (dataset, n_samples, *_), group in sorted(groups.items())
     ]
     return table(titles, rows)
 
