@@ -4,8 +4,8 @@
 
 ``EnsembleClustering`` by the constructor's defaults, of 10,000 random rows or all there
 are: flat pixels, or vectors, of which those of wine and breast cancer are standardised.
-The same base clusterings are fused with each ``criterion``, and as by default, with
-``n_components="auto"``; k-means is that of ten starts. A fit that is recorded already
+The same base clusterings are fused with each ``criterion``, and with
+``n_eigenvectors="auto"``; k-means is that of ten starts. A fit that is recorded already
 is not repeated, unless ``--force``. Labels touch nothing but the scores. Seconds are
 of k-means, and of fusing alone.
 """
@@ -25,8 +25,8 @@ from skdeepcluster import EnsembleClustering
 SETTINGS = {
     "k-means": None,
     "distance": {"criterion": "distance"},
-    "information": {"n_components": None},
-    "auto": {},
+    "information": {},
+    "auto": {"n_eigenvectors": "auto"},
 }
 UNITS_DIFFER = ("breast-cancer", "wine")
 MOST_ROWS = 10_000

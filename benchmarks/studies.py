@@ -98,9 +98,9 @@ SELECTION_HEADER = """\
 ACC; NMI of `EnsembleClustering` from the same base clusterings, of at most 10,000 rows,
 with the run of k-means on the embedding of least *distance*, as in the paper, and with
 the one that tells most about the base clusterings (*information*), also from an
-embedding of as many or twice as many dimensions as clusters (*auto*, the default); mean
-± standard deviation over the seeds. `benchmarks/ensemble_selection.py` makes these
-runs.
+embedding of as many or twice as many dimensions as clusters (*auto*, as
+`DeepCluEClustering` has it); mean ± standard deviation over the seeds.
+`benchmarks/ensemble_selection.py` makes these runs.
 """
 
 VIEWGRAPH_HEADER = """\

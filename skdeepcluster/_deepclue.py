@@ -177,7 +177,8 @@ class DeepCluEClustering(BaseDeepClustering):
     criterion : {"information", "distance"}, default="information"
         How the final partition is chosen, see :class:`EnsembleClustering`.
         ``"distance"`` is the paper's. With ``"information"`` k-means starts from the
-        clusters of the cluster head as well.
+        clusters of the cluster head as well, and may choose an embedding of twice as
+        many dimensions as clusters.
 
     batch_size : int, default=256
         Number of samples in a step, 2 or more: each is told from the others. The last
@@ -565,6 +566,7 @@ class DeepCluEClustering(BaseDeepClustering):
             self.n_clusters,
             n_base=n_base_clusterings * len(features),
             criterion=self.criterion,
+            n_eigenvectors="auto",
             n_jobs=self.n_jobs,
             random_state=random_state.randint(2**31 - 1),
         )

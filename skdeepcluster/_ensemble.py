@@ -79,7 +79,7 @@ class EnsembleClustering(BaseTransferCut):
         by their mean mutual information [2]_. ``"distance"``: of 3, the one with the
         least squared distances, as in [1]_ and its code.
 
-    n_components : int, "auto" or None, default="auto"
+    n_eigenvectors : int, "auto" or None, default=None
         Dimensions of the embedding, 2 or more, but as many as the graph has at most: in
         one alone all samples that are linked at all would coincide. None is
         ``n_clusters``. ``"auto"`` lets ``criterion="information"`` choose between that
@@ -175,7 +175,7 @@ class EnsembleClustering(BaseTransferCut):
         "base_clusters": [StrOptions({"auto"}), tuple, list],
         "weighted": ["boolean"],
         "criterion": [StrOptions({"information", "distance"})],
-        "n_components": [
+        "n_eigenvectors": [
             Interval(Integral, 2, None, closed="left"),
             StrOptions({"auto"}),
             None,
@@ -193,7 +193,7 @@ class EnsembleClustering(BaseTransferCut):
         base_clusters="auto",
         weighted=True,
         criterion="information",
-        n_components="auto",
+        n_eigenvectors=None,
         base=None,
         n_jobs=None,
         random_state=None,
@@ -203,7 +203,7 @@ class EnsembleClustering(BaseTransferCut):
         self.base_clusters = base_clusters
         self.weighted = weighted
         self.criterion = criterion
-        self.n_components = n_components
+        self.n_eigenvectors = n_eigenvectors
         self.base = base
         self.n_jobs = n_jobs
         self.random_state = random_state
@@ -389,10 +389,10 @@ class EnsembleClustering(BaseTransferCut):
     def _widths(self):
         """Dimensions of the embedding that are tried."""
         n_clusters = int(self.n_clusters)
-        if self.n_components == "auto" and self.criterion == "information":
+        if self.n_eigenvectors == "auto" and self.criterion == "information":
             return n_clusters, 2 * n_clusters
-        is_number = isinstance(self.n_components, Integral)
-        return (int(self.n_components) if is_number else n_clusters,)
+        is_number = isinstance(self.n_eigenvectors, Integral)
+        return (int(self.n_eigenvectors) if is_number else n_clusters,)
 
     def _find_centers(self, Z, starts, random_state):
         """Centres in the embedding, with what else :func:`kmeans` returns."""

@@ -172,7 +172,7 @@ def test_the_most_informative_start_counts(monkeypatch, seed):
 
 
 @pytest.mark.parametrize(
-    ("n_components", "criterion", "widths"),
+    ("n_eigenvectors", "criterion", "widths"),
     [
         (None, "information", {3}),
         (2, "information", {2}),
@@ -182,14 +182,14 @@ def test_the_most_informative_start_counts(monkeypatch, seed):
         (1000, "information", {7}),  # independent ones of the eight base clusters
     ],
 )
-def test_dimensions_of_the_embedding(blobs, n_components, criterion, widths):
+def test_dimensions_of_the_embedding(blobs, n_eigenvectors, criterion, widths):
     X, _ = blobs
     model = EnsembleClustering(
         3,
         n_base=2,
         base_clusters=(4, 4),
         criterion=criterion,
-        n_components=n_components,
+        n_eigenvectors=n_eigenvectors,
         base=KMeans(n_init=1),
         random_state=0,
     )
@@ -205,7 +205,7 @@ def test_dimensions_of_the_embedding(blobs, n_components, criterion, widths):
 
 def test_degrees_are_those_of_round_clouds_in_as_many_dimensions(blobs):
     X, _ = blobs
-    model = clone(ENSEMBLE).set_params(n_components=9).fit(X)
+    model = clone(ENSEMBLE).set_params(n_eigenvectors=9).fit(X)
     Z, centers = model.embedding_, model.cluster_centers_
     squares = np.square(Z[:, None] - centers).sum(axis=2)
     variance = squares.min(axis=1).mean() / 9
@@ -215,7 +215,7 @@ def test_degrees_are_those_of_round_clouds_in_as_many_dimensions(blobs):
 
 
 def test_small_integers_of_numpy_do_not_overflow(noise):
-    model = clone(ENSEMBLE).set_params(n_components="auto", n_base=2)
+    model = clone(ENSEMBLE).set_params(n_eigenvectors="auto", n_base=2)
     expected = model.set_params(n_clusters=70).fit(noise).embedding_
     again = model.set_params(n_clusters=np.int8(70)).fit(noise).embedding_
     np.testing.assert_array_equal(again, expected)
@@ -223,7 +223,7 @@ def test_small_integers_of_numpy_do_not_overflow(noise):
 
 def test_either_number_of_dimensions_may_win():
     widths = {
-        EnsembleClustering(4, random_state=seed)
+        EnsembleClustering(4, n_eigenvectors="auto", random_state=seed)
         .fit_labels(np.random.default_rng(seed).integers(4, size=(3, 60)))
         .embedding_.shape[1]
         for seed in range(6)
@@ -235,8 +235,8 @@ def test_more_dimensions_may_tell_more():
     labelings = np.random.default_rng(0).integers(6, size=(8, 300))
     model = EnsembleClustering(4, random_state=0)
 
-    def information(n_components):
-        model.set_params(n_components=n_components).fit_labels(labelings)
+    def information(n_eigenvectors):
+        model.set_params(n_eigenvectors=n_eigenvectors).fit_labels(labelings)
         return np.mean([mutual_info_score(one, model.labels_) for one in labelings])
 
     few, many = information(None), information("auto")
@@ -255,7 +255,7 @@ def test_only_some_rows_find_the_centers(blobs, monkeypatch):
     monkeypatch.setattr(_ensemble, "ROWS_FOR_CENTERS", 100)
     monkeypatch.setattr(_ensemble, "kmeans", spy)
     model = clone(ENSEMBLE).fit(X)
-    assert n_rows == [100] * 80
+    assert n_rows == [100] * 40
     assert adjusted_rand_score(y, model.labels_) > 0.8
     np.testing.assert_array_equal(model.predict(X), model.labels_)
 
