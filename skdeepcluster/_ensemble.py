@@ -388,11 +388,12 @@ class EnsembleClustering(BaseTransferCut):
 
     def _widths(self):
         """Dimensions of the embedding that are tried."""
+        if isinstance(self.n_eigenvectors, Integral):
+            return (int(self.n_eigenvectors),)
         n_clusters = int(self.n_clusters)
         if self.n_eigenvectors == "auto" and self.criterion == "information":
             return n_clusters, 2 * n_clusters
-        is_number = isinstance(self.n_eigenvectors, Integral)
-        return (int(self.n_eigenvectors) if is_number else n_clusters,)
+        return (n_clusters,)
 
     def _find_centers(self, Z, starts, random_state):
         """Centres in the embedding, with what else :func:`kmeans` returns."""
