@@ -100,8 +100,8 @@ def compare(method, X, y, seed, settings):
         scores[name] = score(y, kmeans.labels_)
     scores["ensemble"] = score(y, ensemble.labels_)
     for name, change in OTHERS.items():
-        settings = {"n_eigenvectors": ensemble.n_eigenvectors, **change}
-        other = EnsembleClustering(n_clusters, random_state=seed, **settings)
+        width = {"n_eigenvectors": ensemble.n_eigenvectors}
+        other = EnsembleClustering(n_clusters, random_state=seed, **width, **change)
         other.fit_labels(ensemble.base_labels_)
         scores[f"ensemble, {name}"] = score(y, other.labels_)
     return {

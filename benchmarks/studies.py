@@ -379,13 +379,7 @@ def layers_table(studies):
             f"{np.mean([study['n_steps'] for study in group]):,.0f}",
             ", ".join(str(study["seed"]) for study in group),
             *(
-                scores_cell(
-                    [
-                        study["scores"][name]
-                        for study in group
-                        if name in study["scores"]
-                    ]
-                )
+                scores_cell([study["scores"] for study in group], name)
                 for name in order
             ),
         ]
@@ -394,8 +388,9 @@ def layers_table(studies):
     return table(titles, rows)
 
 
-def scores_cell(scores):
-    """ACC and NMI, mean and deviation over seeds; empty without any."""
+def scores_cell(seeds, name):
+    """ACC and NMI of this name, mean and deviation over seeds; empty without any."""
+    scores = [scores[name] for scores in seeds if name in scores]
     if not scores:
         return ""
     return "; ".join(mean_and_deviation([one[by] for one in scores]) for by in SCORES)
@@ -414,15 +409,16 @@ def selection_report(investigations):
             groups[study["dataset"]].append(study)
     rows = []
     for dataset, studies in sorted(groups.items()):
-        fits = [study["fits"] for study in studies]
+        n_rows = {fit["n_rows"] for study in studies for fit in study["fits"].values()}
+        scores = [
+            {way: fit["scores"] for way, fit in study["fits"].items()}
+            for study in studies
+        ]
         rows.append(
             [
-                f"{dataset} ({studies[0]['fits']['distance']['n_rows']:,})",
+                f"{dataset} ({max(n_rows):,})",
                 ", ".join(str(study["seed"]) for study in studies),
-                *(
-                    scores_cell([fit[way]["scores"] for fit in fits if way in fit])
-                    for way in SELECTIONS
-                ),
+                *(scores_cell(scores, way) for way in SELECTIONS),
             ]
         )
     return [SELECTION_HEADER, *table(("Data", "Seeds", *SELECTIONS), rows)]

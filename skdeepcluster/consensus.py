@@ -427,8 +427,7 @@ def embed_rows(B, mapping):
         links = B[rows]
         sums = np.asarray(links.sum(axis=1, dtype=np.float64))[:, None]
         carried = links @ mapping / np.where(sums > 0, sums, 1)
-        lengths = np.linalg.norm(carried, axis=1, keepdims=True)
-        Z[rows] = carried / np.where(lengths > 0, lengths, 1)
+        Z[rows] = _to_unit_length(carried)
     return Z
 
 
@@ -450,8 +449,12 @@ def shorten_rows(Z, n_dims):
     """
     if n_dims == Z.shape[1]:
         return Z
-    lengths = np.linalg.norm(Z[:, :n_dims], axis=1, keepdims=True)
-    return Z[:, :n_dims] / np.where(lengths > 0, lengths, 1)
+    return _to_unit_length(Z[:, :n_dims])
+
+
+def _to_unit_length(rows):
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return rows / np.where(lengths > 0, lengths, 1)
 
 
 def _check_graph(B):
