@@ -2,11 +2,13 @@
 
     python benchmarks/decda_variants.py usps
     python benchmarks/decda_variants.py mnist-test --only FcDCN-DA FcDCN
+    python benchmarks/decda_variants.py mnist --only "FcDEC bfloat16" "FcIDEC bfloat16"
 
 Settings are those of ``from_paper``. Variants that differ in their objective alone
 share their pretraining and first centres, which take most of the time; a seed differs
-from that of ``reproduce.py``, which starts anew for each. A fit that is recorded
-already is not repeated, unless ``--force``. Labels touch nothing but the scores.
+from that of ``reproduce.py``, which starts anew for each. A variant's precision is
+float32 unless it is named as well. A fit that is recorded already is not repeated,
+unless ``--force``. Labels touch nothing but the scores.
 """
 
 from functools import partial
@@ -31,10 +33,15 @@ def main():
     sweep("decda-variants", question, __doc__, VARIANTS, measure_all)
 
 
-def measure(variant, seed, data, pretrained):
+def measure(setting, seed, data, pretrained):
     """Finetune once, after a pretraining that is made once for several variants."""
-    settings = {"n_clusters": len(data.target_names), "random_state": seed}
-    key = variant.startswith("Fc"), variant.endswith("-DA"), seed
+    variant, _, precision = setting.partition(" ")
+    settings = {
+        "n_clusters": len(data.target_names),
+        "precision": precision or "float32",
+        "random_state": seed,
+    }
+    key = variant.startswith("Fc"), variant.endswith("-DA"), precision, seed
     if key not in pretrained:
         start = DECDAClustering.from_paper(variant, data.name, max_iter=0, **settings)
         pretrained[key] = start, fit_and_time(start, data.images)

@@ -52,7 +52,8 @@ def reached_accuracies(runs, investigations):
             reached[run["method"], variant, run["dataset"]].append(run["scores"]["acc"])
     for study in investigations:
         if study.get("study") == "decda-variants":
-            for variant, fit in study["fits"].items():
+            for setting, fit in study["fits"].items():
+                variant = setting.split(" ")[0]  # the precision may follow
                 key = "DECDAClustering", variant, study["dataset"]
                 reached[key].append(fit["scores"]["acc"])
     return reached

@@ -320,14 +320,14 @@ def variants_report(investigations):
     rows = [
         [
             f"{sweep['dataset']} ({sweep['n_samples']:,})",
-            variant,
+            setting,
             str(sweep["seed"]),
             variant_cell(fit),
-            f"{(paper := accuracies[variant][sweep['dataset']]):.3f}",
+            f"{(paper := accuracies[setting.split(' ')[0]][sweep['dataset']]):.3f}",
             f"{fit['scores']['acc'] - paper:+.3f}",
         ]
         for sweep in sweeps
-        for variant, fit in sweep["fits"].items()
+        for setting, fit in sweep["fits"].items()
     ]
     columns = ["Data", "Variant", "Seed", "ACC", "Paper", "Gap"]
     return [
