@@ -26,6 +26,7 @@ from skdeepcluster._base import (
 from skdeepcluster._device import autocast
 from skdeepcluster._ensemble import EnsembleClustering
 from skdeepcluster._kmeans import cluster_means
+from skdeepcluster._neighbor_classes import classify_neighbors
 from skdeepcluster._training import (
     apply,
     auto_steps,
@@ -165,9 +166,13 @@ class ViewGraphClustering(BaseDeepClustering):
         takes apart. For images it is halved in every round, as the embedding gets
         better; 0 does without.
 
-    partition : {"communities", "ensemble"}, default="communities"
-        How embedded samples are clustered: by communities of the graph, or by
-        :class:`EnsembleClustering`, which needs no graph.
+    partition : {"communities", "ensemble", "classifier"}, default="communities"
+        How embedded samples are clustered: by communities of the graph, by
+        :class:`EnsembleClustering`, which needs no graph, or by a linear classifier
+        taught to agree about samples that the graph links (as TEMI [4]_ does), for
+        features of pretrained networks, in which clusters are of similar size and
+        nearly linearly separable. It sees vectors as they are, reduced to 64 principal
+        components, or with an ``input_weight`` of 0, and of images, their embedding.
 
     max_rounds : int, default=4
         Largest number of times to teach the network a partition. With 0 there is
@@ -275,6 +280,8 @@ class ViewGraphClustering(BaseDeepClustering):
        neighbors", IEEE Transactions on Computers C-22, 1973.
     .. [3] Blondel, Guillaume, Lambiotte, Lefebvre, "Fast unfolding of communities in
        large networks", Journal of Statistical Mechanics P10008, 2008.
+    .. [4] Adaloglou, Michels, Kalisch, Kollmann, "Exploring the limits of deep image
+       clustering using pretrained models", BMVC 2023.
 
     Examples
     --------
@@ -304,7 +311,7 @@ class ViewGraphClustering(BaseDeepClustering):
         "learning_rate": [_POSITIVE],
         "n_neighbors": [_AT_LEAST_ONE],
         "input_weight": [Interval(Real, 0, None, closed="left")],
-        "partition": [StrOptions({"communities", "ensemble"})],
+        "partition": [StrOptions({"communities", "ensemble", "classifier"})],
         "max_rounds": [_COUNT],
         "round_steps": [_AT_LEAST_ONE, _AUTO],
         "label_smoothing": [Interval(Real, 0, 1, closed="left")],
@@ -367,13 +374,13 @@ class ViewGraphClustering(BaseDeepClustering):
         with keeping_on_interrupt(self._interrupt):
             self._learn_views(X, encoder)
         encoder = nn.Sequential(encoder, UnitLength())
-        input_graph, labels = finish(
+        inputs, labels = finish(
             lambda: self._find_first_clusters(X, encoder, random_state),
             self._interrupt,
         )
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
-                self._teach_until_settled(X, labels, input_graph, random_state)
+                self._teach_until_settled(X, labels, inputs, random_state)
 
     def _build_encoder(self, X):
         """Network that embeds a batch, not yet scaled to unit length."""
@@ -436,7 +443,7 @@ class ViewGraphClustering(BaseDeepClustering):
         )
 
     def _find_first_clusters(self, X, encoder, random_state):
-        """Graph of the inputs, if it has a weight, and first partition and network."""
+        """Inputs and their graph, if it has a weight; first partition and network."""
         embedded = apply(encoder, X)
         Z = embedded.cpu().numpy()
         self.n_clusters_, self.agreement_ = self.n_clusters, None
@@ -446,19 +453,19 @@ class ViewGraphClustering(BaseDeepClustering):
             )
             self.agreement_ = float(agreement[self.n_clusters_ - 1])
         self._check_spread(Z)
-        input_graph = self._input_graph(X, random_state)
-        labels = self._partition(Z, input_graph, random_state)
+        inputs = self._reduced_inputs(X, random_state)
+        labels = self._partition(Z, inputs, random_state)
         self.network_ = CosineClassifier(encoder, _cluster_means(embedded, labels))
-        return input_graph, labels
+        return inputs, labels
 
-    def _input_graph(self, X, random_state):
-        """Graph of the inputs themselves, or None."""
+    def _reduced_inputs(self, X, random_state):
+        """The inputs themselves, of few dimensions, and their graph; or None."""
         if self.input_weight == 0 or self.partition == "ensemble" or len(X) < 2:
             return None
         rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
-        return neighbor_graph(rows, self.n_neighbors, random_state)
+        return rows, neighbor_graph(rows, self.n_neighbors, random_state)
 
-    def _partition(self, Z, input_graph, random_state, n_halvings=0):
+    def _partition(self, Z, inputs, random_state, n_halvings=0):
         """Cluster embedded samples, by graphs of neighbours or by an ensemble."""
         n_clusters = self.n_clusters_
         if self.partition == "ensemble" and len(np.unique(Z, axis=0)) >= n_clusters:
@@ -467,8 +474,20 @@ class ViewGraphClustering(BaseDeepClustering):
             if len(np.unique(labels)) == n_clusters:  # its cut may leave some empty
                 return labels
         W = neighbor_graph(Z, self.n_neighbors, random_state)
-        if input_graph is not None:
+        if inputs is not None:
+            rows, input_graph = inputs
             W = (W + self.input_weight / 2**n_halvings * input_graph).tocsr()
+        if self.partition == "classifier" and W.nnz > 0:
+            is_of_vectors = inputs is not None and self.image_shape_ is None
+            labels = classify_neighbors(
+                rows if is_of_vectors else Z,
+                W,
+                n_clusters,
+                learning_rate=self.learning_rate,
+                batch_size=self.batch_size,
+            )
+            if len(np.unique(labels)) == n_clusters:
+                return labels
         return partition_graph(W, n_clusters)
 
     def _check_spread(self, Z):
@@ -490,7 +509,7 @@ class ViewGraphClustering(BaseDeepClustering):
                 "choose an augmentation that leaves samples different."
             )
 
-    def _teach_until_settled(self, X, labels, input_graph, random_state):
+    def _teach_until_settled(self, X, labels, inputs, random_state):
         """Alternate between teaching the partition and finding it anew."""
         label_change, augment = np.nan, self._augmentation(X)
         for _ in range(self.max_rounds):
@@ -500,7 +519,7 @@ class ViewGraphClustering(BaseDeepClustering):
             previous = labels
             # of vectors, noise teaches less than the views of images do
             n_halvings = self.n_rounds_ if len(X.shape) == 3 else 0
-            labels = self._partition(Z, input_graph, random_state, n_halvings)
+            labels = self._partition(Z, inputs, random_state, n_halvings)
             labels = _renumber(labels, previous)
             label_change = float(np.mean(labels != previous))
             if label_change < self.tol:

@@ -25,6 +25,7 @@ LEVELS = {
     "_uspec": 3,
     "_base": 2,
     "_cut": 2,
+    "_neighbor_classes": 2,
     "_images": 1,
     "_training": 1,
     "augment": 1,

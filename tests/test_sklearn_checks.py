@@ -64,6 +64,7 @@ CONFIGURATIONS = [
     ViewGraphClustering(
         view_loss="infonce",
         augment="noise",
+        partition="classifier",
         view_steps=4,
         max_rounds=2,
         round_steps=2,

@@ -137,7 +137,7 @@ def test_views_are_embedded_more_and_more_alike(digits, view_loss):
     assert model.n_rounds_ == 0
 
 
-@pytest.mark.parametrize("partition", ["communities", "ensemble"])
+@pytest.mark.parametrize("partition", ["communities", "ensemble", "classifier"])
 @pytest.mark.parametrize("input_weight", [0.0, 1.0])
 def test_partitions(partition, input_weight):
     X, y = blobs(300, 4)
@@ -171,6 +171,41 @@ def test_partition_decides(monkeypatch):
     assert ensembles == [(3, (90, 64))] * 3  # the first one, and one in each round
     for taught in received:
         np.testing.assert_array_equal(taught, np.arange(90) % 3)
+
+
+@pytest.mark.parametrize(
+    ("settings", "n_dims"),
+    [({}, 8), ({"input_weight": 0}, 64), ({"image_shape": (2, 4)}, 64)],
+)
+def test_classifiers_see_vectors_themselves_or_the_embedding(
+    monkeypatch, settings, n_dims
+):
+    seen = []
+
+    def classify(Z, W, n_clusters, **settings):
+        seen.append((Z.shape, W.shape, n_clusters, settings))
+        return np.arange(len(Z)) % n_clusters
+
+    monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
+    received = record_taught(monkeypatch)
+    X, _ = blobs(90, 4)
+    model = clone(QUICK).set_params(partition="classifier", tol=0.0, **settings)
+    model.fit(X)
+    training = {"learning_rate": model.learning_rate, "batch_size": model.batch_size}
+    assert seen == [((90, n_dims), (90, 90), 4, training)] * 3
+    for taught in received:
+        np.testing.assert_array_equal(taught, np.arange(90) % 4)
+
+
+def test_classes_without_members_are_left_to_the_communities(monkeypatch):
+    def classify(Z, W, n_clusters, **settings):
+        return np.arange(len(Z)) % (n_clusters - 1)
+
+    monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
+    X, _ = blobs(90, 4)
+    labels = clone(BRIEF).set_params(n_clusters=4).fit_predict(X)
+    with_classes = clone(BRIEF).set_params(n_clusters=4, partition="classifier")
+    np.testing.assert_array_equal(with_classes.fit_predict(X), labels)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from skdeepcluster.losses._correlations import (
     correlation_loss,
     correlation_matrix,
 )
+from skdeepcluster.losses._neighbors import neighbor_information_loss
 from skdeepcluster.losses._pairs import (
     adaptive_pair_loss,
     pair_loss,
@@ -41,6 +42,7 @@ __all__ = [
     "invariance_loss",
     "kl_divergence",
     "kmeans_loss",
+    "neighbor_information_loss",
     "pair_loss",
     "select_pairs",
     "student_t_assignment",
