@@ -169,10 +169,12 @@ class ViewGraphClustering(BaseDeepClustering):
     partition : {"communities", "ensemble", "classifier"}, default="communities"
         How embedded samples are clustered: by communities of the graph, by
         :class:`EnsembleClustering`, which needs no graph, or by a linear classifier
-        taught to agree about samples that the graph links (as TEMI [4]_ does), for
-        features of pretrained networks, in which clusters are of similar size and
-        nearly linearly separable. It sees vectors as they are, reduced to 64 principal
-        components, or with an ``input_weight`` of 0, and of images, their embedding.
+        taught to agree about samples that the graph links, by the loss of TEMI [4]_:
+        for features of pretrained networks, in which clusters are of similar size and
+        nearly linearly separable. It sees the directions of vectors, centred and
+        reduced to 64 principal components, or with an ``input_weight`` of 0, and of
+        images, those of the embedding. Where it leaves a cluster empty, and after
+        Ctrl-C, communities are taken.
 
     max_rounds : int, default=4
         Largest number of times to teach the network a partition. With 0 there is
@@ -195,7 +197,7 @@ class ViewGraphClustering(BaseDeepClustering):
 
     device : {"auto", "cpu", "cuda", "mps"} or torch.device, default="auto"
         Where to compute; ``"auto"`` takes a GPU if there is one. The graph is found
-        and cut on the processor.
+        and cut, or classified, on the processor.
 
     precision : {"float32", "bfloat16", "auto"}, default="float32"
         Precision of the networks in training steps. ``"auto"`` is bfloat16 where
@@ -229,7 +231,8 @@ class ViewGraphClustering(BaseDeepClustering):
         Maps a batch to assignments, by cosines; with ``encoder`` and ``centers``.
 
     n_iter_ : int
-        Number of gradient steps taken, from views and in rounds.
+        Number of gradient steps taken, from views and in rounds; those of a
+        partition do not count.
 
     n_rounds_ : int
         Number of rounds begun.
@@ -459,14 +462,16 @@ class ViewGraphClustering(BaseDeepClustering):
         return inputs, labels
 
     def _reduced_inputs(self, X, random_state):
-        """The inputs themselves, of few dimensions, and their graph; or None."""
+        """The inputs themselves, for classifiers, and their graph; None without."""
         if self.input_weight == 0 or self.partition == "ensemble" or len(X) < 2:
-            return None
+            return None, None
         rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
-        return rows, neighbor_graph(rows, self.n_neighbors, random_state)
+        graph = neighbor_graph(rows, self.n_neighbors, random_state)
+        are_seen = self.partition == "classifier" and self.image_shape_ is None
+        return rows if are_seen else None, graph
 
     def _partition(self, Z, inputs, random_state, n_halvings=0):
-        """Cluster embedded samples, by graphs of neighbours or by an ensemble."""
+        """Cluster embedded samples, by a graph of neighbours or by an ensemble."""
         n_clusters = self.n_clusters_
         if self.partition == "ensemble" and len(np.unique(Z, axis=0)) >= n_clusters:
             ensemble = EnsembleClustering(n_clusters, random_state=random_state)
@@ -474,18 +479,12 @@ class ViewGraphClustering(BaseDeepClustering):
             if len(np.unique(labels)) == n_clusters:  # its cut may leave some empty
                 return labels
         W = neighbor_graph(Z, self.n_neighbors, random_state)
-        if inputs is not None:
-            rows, input_graph = inputs
+        rows, input_graph = inputs
+        if input_graph is not None:
             W = (W + self.input_weight / 2**n_halvings * input_graph).tocsr()
-        if self.partition == "classifier" and W.nnz > 0:
-            is_of_vectors = inputs is not None and self.image_shape_ is None
-            labels = classify_neighbors(
-                rows if is_of_vectors else Z,
-                W,
-                n_clusters,
-                learning_rate=self.learning_rate,
-                batch_size=self.batch_size,
-            )
+        is_quick = n_clusters == 1 or len(Z) == 1 or self.stop_reason_ == "interrupted"
+        if self.partition == "classifier" and not is_quick:
+            labels = classify_neighbors(Z if rows is None else rows, W, n_clusters)
             if len(np.unique(labels)) == n_clusters:
                 return labels
         return partition_graph(W, n_clusters)

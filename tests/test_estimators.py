@@ -72,7 +72,10 @@ ESTIMATORS = {
     "deepclue": DEEPCLUE,
     "contrastive": clone(DEEPCLUE).set_params(consensus=False),
     "viewgraph": VIEWGRAPH,
+    "viewgraph classifier": clone(VIEWGRAPH).set_params(partition="classifier"),
 }
+# Those that learn from views and a graph.
+VIEWGRAPHS = ("viewgraph", "viewgraph classifier")
 # Those with a backbone and heads in place of a network, and a single phase.
 CONTRASTIVE = ("deepclue", "contrastive")
 # Widths of embeddings other than latent_dim=10.
@@ -82,11 +85,11 @@ SECOND_PHASES = {
     "itec": "topology",
     "dacae": "pairs",
     "dac": "pairs",
-    "viewgraph": "round",
+    **dict.fromkeys(VIEWGRAPHS, "round"),
     **dict.fromkeys(CONTRASTIVE, "contrastive"),
 }
 # Those whose network is an encoder alone.
-WITHOUT_DECODER = (*CONTRASTIVE, "viewgraph")
+WITHOUT_DECODER = (*CONTRASTIVE, *VIEWGRAPHS)
 
 decoding = pytest.mark.parametrize(
     "name", [name for name in ESTIMATORS if name not in WITHOUT_DECODER]

@@ -139,7 +139,9 @@ def test_views_are_embedded_more_and_more_alike(digits, view_loss):
 
 @pytest.mark.parametrize("partition", ["communities", "ensemble", "classifier"])
 @pytest.mark.parametrize("input_weight", [0.0, 1.0])
-def test_partitions(partition, input_weight):
+def test_partitions(monkeypatch, partition, input_weight):
+    if partition != "communities":
+        monkeypatch.delattr(_viewgraph, "partition_graph")
     X, y = blobs(300, 4)
     model = clone(BRIEF).set_params(
         n_clusters=4, partition=partition, input_weight=input_weight
@@ -182,8 +184,8 @@ def test_classifiers_see_vectors_themselves_or_the_embedding(
 ):
     seen = []
 
-    def classify(Z, W, n_clusters, **settings):
-        seen.append((Z.shape, W.shape, n_clusters, settings))
+    def classify(Z, W, n_clusters):
+        seen.append((Z.shape, W.shape, n_clusters))
         return np.arange(len(Z)) % n_clusters
 
     monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
@@ -191,21 +193,45 @@ def test_classifiers_see_vectors_themselves_or_the_embedding(
     X, _ = blobs(90, 4)
     model = clone(QUICK).set_params(partition="classifier", tol=0.0, **settings)
     model.fit(X)
-    training = {"learning_rate": model.learning_rate, "batch_size": model.batch_size}
-    assert seen == [((90, n_dims), (90, 90), 4, training)] * 3
+    assert seen == [((90, n_dims), (90, 90), 4)] * 3
     for taught in received:
         np.testing.assert_array_equal(taught, np.arange(90) % 4)
 
 
-def test_classes_without_members_are_left_to_the_communities(monkeypatch):
-    def classify(Z, W, n_clusters, **settings):
+def test_communities_where_classes_are_empty_or_too_few(monkeypatch):
+    asked_for = []
+
+    def classify(Z, W, n_clusters):
+        asked_for.append(n_clusters)
         return np.arange(len(Z)) % (n_clusters - 1)
 
     monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
     X, _ = blobs(90, 4)
-    labels = clone(BRIEF).set_params(n_clusters=4).fit_predict(X)
-    with_classes = clone(BRIEF).set_params(n_clusters=4, partition="classifier")
-    np.testing.assert_array_equal(with_classes.fit_predict(X), labels)
+    for n_clusters in (4, 1):
+        labels = clone(BRIEF).set_params(n_clusters=n_clusters).fit_predict(X)
+        model = clone(BRIEF).set_params(n_clusters=n_clusters, partition="classifier")
+        np.testing.assert_array_equal(model.fit_predict(X), labels)
+    assert set(asked_for) == {4}
+
+
+@pytest.mark.parametrize("where", ["_learn_views", "classify_neighbors"])
+def test_ctrl_c_does_not_wait_for_classifiers(monkeypatch, interrupting, where):
+    calls = []
+
+    def classify(Z, W, n_clusters):
+        calls.append(n_clusters)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
+    if where == "_learn_views":
+        learn = interrupting(lambda *args: None)
+        monkeypatch.setattr(ViewGraphClustering, "_learn_views", learn)
+    X, y = blobs(300, 4)
+    model = clone(BRIEF).set_params(n_clusters=4, partition="classifier")
+    with pytest.warns(UserWarning, match="interrupted"):
+        labels = model.fit_predict(X)
+    assert len(calls) == (where == "classify_neighbors")
+    assert adjusted_rand_score(y, labels) > 0.9
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Loss of two neighbours that shall be in the same cluster (TEMI)."""
+"""Loss of two neighbours that shall be in the same cluster (of TEMI)."""
 
 import torch
 from torch import Tensor
@@ -12,9 +12,10 @@ def neighbor_information_loss(
     .. math:: - \frac{1}{n} \sum_i \log \sum_k
               \frac{(q^a_{ik} \, q^b_{ik})^\beta}{p_k}
 
-    With :math:`\beta = 1` this is how much more probable it is that a sample and its
-    neighbour have one cluster than that two samples drawn by chance have; the less
-    :math:`\beta`, the more it asks for clusters of the same size [1]_.
+    With :math:`\beta = 1` the logarithm is the pointwise mutual information of a sample
+    and its neighbour: how much more often the two meet than by chance, if clusters are
+    all that they share. A smaller :math:`\beta` asks for sure clusters of the same size
+    [1]_. This is TEMI's loss without its teacher and its weights of pairs.
 
     Parameters
     ----------
@@ -23,11 +24,12 @@ def neighbor_information_loss(
         axes, of several classifiers.
 
     shares : Tensor of shape (..., n_clusters), default=None
-        :math:`p`: share of each cluster in all assignments. By default that of these.
+        :math:`p`: share of each cluster in all assignments. By default that of these,
+        through which a gradient flows as well.
 
     exponent : float, default=0.6
-        :math:`\beta`, above 0.5, at which all samples fall into one cluster, and at
-        most 1.
+        :math:`\beta`, at most 1, and above 0.5, at which one assignment for all samples
+        is as good as clusters.
 
     Returns
     -------

@@ -135,7 +135,7 @@ def merge_step_by_step(W, labels, numbers):
         )
     names, labels = np.unique(labels, return_inverse=True)
     numbers = sorted({number for number in numbers if number <= len(names)})
-    merging = _Merging(_links_between(W, labels, len(names)), np.bincount(labels))
+    merging = _Merging(links_between(W, labels, len(names)), np.bincount(labels))
     owner = np.arange(len(names))  # of each community
     found = {}
     for n_left in range(len(names), 0, -1):
@@ -149,7 +149,7 @@ def merge_step_by_step(W, labels, numbers):
     return found
 
 
-def _links_between(W, labels, n_communities):
+def links_between(W, labels, n_communities):
     """Sum of the weights between every two communities, as an array."""
     ends = np.arange(len(labels) + 1)
     ones = np.ones(len(labels))
@@ -284,7 +284,7 @@ def partition_graph(W, n_clusters):
 def _unfair(W, labels, fair_size):
     """Clusters below a fair size that are linked to others, the smallest first."""
     sizes = np.bincount(labels)
-    cut = _links_between(W, labels, len(sizes))
+    cut = links_between(W, labels, len(sizes))
     is_linked = cut.sum(axis=1) > cut.diagonal()
     unfair = np.flatnonzero((sizes < fair_size) & is_linked)
     return unfair[sizes[unfair].argsort(kind="stable")]
@@ -296,14 +296,14 @@ def _is_founded(W, finer, coarser, fair_size):
     owner = np.empty(n_finer, dtype=np.int64)
     owner[finer] = coarser
     pair = np.flatnonzero(owner == np.bincount(owner).argmax())
-    weights = _links_between(W, finer, n_finer)[np.ix_(pair, pair)]
+    weights = links_between(W, finer, n_finer)[np.ix_(pair, pair)]
     is_apart = weights[0, 1] < _LOOSE_SHARE * np.sqrt(weights[0, 0] * weights[1, 1])
     return is_apart and (np.bincount(finer)[pair] >= fair_size).all()
 
 
 def _give_up(W, labels, cluster):
     """Let a cluster join that to which its weight is most, compared with chance."""
-    cut = _links_between(W, labels, labels.max() + 1)
+    cut = links_between(W, labels, labels.max() + 1)
     ratios = cut[cluster] / np.where(cut.sum(axis=1) > 0, cut.sum(axis=1), 1)
     ratios[cluster] = -1
     joined = np.where(labels == cluster, ratios.argmax(), labels)
