@@ -22,6 +22,7 @@ from skdeepcluster import (
     DeepCluEClustering,
     ITECClustering,
     ViewGraphClustering,
+    _neighbor_classes,
 )
 from skdeepcluster._base import build_autoencoder
 from skdeepcluster.display import (
@@ -94,6 +95,12 @@ WITHOUT_DECODER = (*CONTRASTIVE, *VIEWGRAPHS)
 decoding = pytest.mark.parametrize(
     "name", [name for name in ESTIMATORS if name not in WITHOUT_DECODER]
 )
+
+
+@pytest.fixture(autouse=True)
+def quick_classifiers(monkeypatch):
+    """Of those that ViewGraphClustering has no parameter for."""
+    monkeypatch.setattr(_neighbor_classes, "_MOST_STEPS", 5)
 
 
 @pytest.fixture(params=ESTIMATORS)
