@@ -17,7 +17,8 @@ ours was not run, most often for its cost: `from_paper` takes 13 minutes to more
 hour of one core for 10,000 digits, an hour and a half (dense, in bfloat16 with AMX) to
 many hours for 70,000, and with `DeepCluEClustering` days of a GPU. Runs in bfloat16
 count. Of data that we do not have, there is no column: Reuters, STL-10, CIFAR-100,
-ImageNet, and CIFAR-10 as features of CDC's paper. The USPS of ITEC's paper is another one, of 11,000 images.
+ImageNet, and CIFAR-10 as features of CDC's paper. The USPS of ITEC's paper is another
+one, of 11,000 images.
 """
 
 DEFAULTS, UNTAUGHT = "defaults", f"defaults, {NO_TEACHING}"
