@@ -170,10 +170,10 @@ class ViewGraphClustering(BaseDeepClustering):
         How embedded samples are clustered: by communities of the graph, by
         :class:`EnsembleClustering`, which needs no graph, or by a linear classifier
         taught to agree about samples that the graph links, by the loss of TEMI [4]_:
-        for features of pretrained networks, in which clusters are of similar size and
-        nearly linearly separable. It sees the directions of vectors, centred and
-        reduced to 64 principal components, or with an ``input_weight`` of 0, and of
-        images, those of the embedding. Where it leaves a cluster empty, and after
+        for features of pretrained networks and for texts, if clusters are of similar
+        size and nearly linearly separable. It sees the directions of vectors, centred
+        and reduced to 64 principal components (of images, and with an ``input_weight``
+        of 0, those of the embedding). Where it leaves a cluster empty, and after
         Ctrl-C, communities are taken.
 
     max_rounds : int, default=4
