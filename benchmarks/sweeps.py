@@ -4,6 +4,7 @@ import argparse
 import ast
 import datetime
 import json
+import shlex
 import time
 from pathlib import Path
 
@@ -34,19 +35,19 @@ def sweep(study, question, description, settings, measure, **about):
         More of the record.
     """
     options = parse_arguments(description, settings)
-    script = study.replace("-", "_")
+    script = f"python benchmarks/{study.replace('-', '_')}.py"
     data = DATASETS[options.dataset]()
     data.name = options.dataset
     for seed in options.seeds:
         path = options.results / f"{study}-{options.dataset}-seed{seed}.json"
+        command = f"{script} {options.dataset} --seeds {seed}"
         record = {
             "study": study,
             "question": question,
             "dataset": options.dataset,
             "n_samples": len(data.target),
             "seed": seed,
-            "command": f"python benchmarks/{script}.py {options.dataset} "
-            f"--seeds {seed}",
+            "command": command,
             **about,
             "fits": {},
         }
@@ -56,6 +57,8 @@ def sweep(study, question, description, settings, measure, **about):
             if setting in record["fits"] and not options.force:
                 continue
             record["fits"][setting] = fit = measure(setting, seed, data)
+            if set(record["fits"]) - set(settings):  # not what a sweep has anyway
+                record["command"] = f"{command} --only {shlex.join(record['fits'])}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(record, indent=1) + "\n")
             accuracies = [f"{fit[kind]['acc']:.4f}" for kind in fit if "scores" in kind]
