@@ -279,7 +279,9 @@ class ITECClustering(BaseAutoencoderClustering):
     >>> from skdeepcluster import ITECClustering
     >>> from skdeepcluster.datasets import load_digits
     >>> images = load_digits().images[:300]
-    >>> model = ITECClustering(10, pretrain_epochs=5, topology_epochs=5, random_state=0)
+    >>> model = ITECClustering(
+    ...     10, init=None, pretrain_epochs=5, topology_epochs=5, random_state=0
+    ... )
     >>> model.fit_predict(images).shape
     (300,)
     >>> model.transform(images[:2]).shape

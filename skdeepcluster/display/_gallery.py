@@ -76,7 +76,9 @@ class ClusterGalleryDisplay:
     >>> from skdeepcluster.datasets import load_digits
     >>> from skdeepcluster.display import ClusterGalleryDisplay
     >>> images = load_digits().images[:300]
-    >>> model = DECDAClustering(10, pretrain_epochs=5, max_iter=20, random_state=0)
+    >>> model = DECDAClustering(
+    ...     10, init="kmeans", pretrain_epochs=5, max_iter=20, random_state=0
+    ... )
     >>> display = ClusterGalleryDisplay.from_estimator(model.fit(images), images)
     >>> display.prototypes.shape, int(display.sizes.sum())
     ((10, 8, 8), 300)
