@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name
-from skdeepcluster._embedded import BaseEmbeddedClustering
+from skdeepcluster._embedded import VIEW_PARTITIONS, BaseEmbeddedClustering
 
 _WEIGHT = Interval(Real, 0, None, closed="left")
 
@@ -134,13 +134,15 @@ class CDCClustering(BaseEmbeddedClustering):
         which are those of :class:`ViewGraphClustering` otherwise. The paper does not
         augment.
 
-    init : {"auto", "viewgraph", "ensemble", "kmeans"} or array-like, default="auto"
-        Where finetuning starts: from the clusters of :class:`ViewGraphClustering`;
-        from those of :class:`EnsembleClustering`, or of k-means as in the paper, in
-        the embedding of the pretrained autoencoder; from centres in that embedding,
-        of shape (n_clusters, latent_dim); or from given clusters, integers from 0 of
-        shape (n_samples,). Clusters that are found elsewhere than in the embedding
-        are taught before finetuning, as by :class:`DECDAClustering`. ``"auto"`` is
+    init : {"auto", "viewgraph", "classifier", "ensemble", "kmeans"} or array-like, \
+            default="auto"
+        Where finetuning starts: from the clusters of :class:`ViewGraphClustering`, by
+        its communities (``"viewgraph"``) or its classifiers; from those of
+        :class:`EnsembleClustering`, or of k-means as in the paper, in the embedding of
+        the pretrained autoencoder; from centres in that embedding, of shape
+        (n_clusters, latent_dim); or from given clusters, integers from 0 of shape
+        (n_samples,). Clusters that are found elsewhere than in the embedding are
+        taught before finetuning, as by :class:`DECDAClustering`. ``"auto"`` is
         ``"viewgraph"`` of images and ``"kmeans"`` of vectors.
 
     n_init : int, default=20
@@ -312,7 +314,10 @@ class CDCClustering(BaseEmbeddedClustering):
     _parameter_constraints: dict = {
         **BaseEmbeddedClustering._parameter_constraints,
         "network": [StrOptions({"auto", "mlp", "mlp-glorot", "conv"}), callable],
-        "init": [StrOptions({"auto", "kmeans", "ensemble", "viewgraph"}), "array-like"],
+        "init": [
+            StrOptions({"auto", "kmeans", "ensemble", *VIEW_PARTITIONS}),
+            "array-like",
+        ],
         "normalization": [StrOptions({"row", "global"})],
         "correlation_weight": [_WEIGHT],
         "affinity_weight": [_WEIGHT],

@@ -12,7 +12,11 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name, embedding_width
 from skdeepcluster._device import autocast
-from skdeepcluster._embedded import BaseAutoencoderClustering
+from skdeepcluster._embedded import (
+    VIEW_PARTITIONS,
+    BaseAutoencoderClustering,
+    is_name,
+)
 from skdeepcluster._training import (
     batches,
     finish,
@@ -155,20 +159,24 @@ class DACAEClustering(BaseAutoencoderClustering):
         code. A callable maps a batch of tensors to one of the same shape, and takes
         the place of the views of ``init="viewgraph"`` as well.
 
-    init : {"viewgraph", "random", "kmeans", "ensemble"}, default="viewgraph"
+    init : {"viewgraph", "classifier", "random", "kmeans", "ensemble"} or array-like, \
+            default="viewgraph"
         How the classifier starts: taught the clusters of
-        :class:`ViewGraphClustering`, together with the encoder, for 1.5 steps for every
-        sample, but at least 200 and at most 1,200 (8,000 of more than 20,000 samples),
-        by Adam, at eight times ``pretrain_learning_rate`` or 0.008 if that is less;
-        with random weights, as in the paper; or taught the clusters that k-means or
-        :class:`EnsembleClustering` finds in the pretrained embedding.
+        :class:`ViewGraphClustering`, by its communities (``"viewgraph"``) or its
+        classifiers, together with the encoder, for 1.5 steps for every sample, but at
+        least 200 and at most 1,200 (8,000 of more than 20,000 samples), by Adam, at
+        eight times ``pretrain_learning_rate`` or 0.008 if that is less; taught clusters
+        that are given, integers from 0 of shape (n_samples,), in the same way; with
+        random weights, as in the paper; or, by itself, taught the clusters that k-means
+        or :class:`EnsembleClustering` finds in the pretrained embedding.
 
     n_init : int, default=20
         Number of times k-means starts anew, with ``init="kmeans"``.
 
     pretrain_epochs : int or "auto", default="auto"
         Passes over the data in pretraining. ``"auto"`` makes them 1.5 steps for
-        every sample, or 3,000 steps if that is fewer; 400 with ``init="viewgraph"``.
+        every sample, or 3,000 steps if that is fewer; 400 where clusters are found
+        elsewhere than in the embedding.
 
     pretrain_optimizer, optimizer : {"adam", "sgd"}, default="adam"
         Optimisers of pretraining and of pairs; ``"sgd"`` has a momentum of 0.9.
@@ -177,9 +185,9 @@ class DACAEClustering(BaseAutoencoderClustering):
         Learning rate of pretraining, positive.
 
     learning_rate : float or "auto", default="auto"
-        Learning rate of learning from pairs, positive. ``"auto"`` is 1e-4 with
-        ``init="viewgraph"``, whose clusters pairs would take apart otherwise once the
-        thresholds let doubtful ones in, and 1e-3 with others.
+        Learning rate of learning from pairs, positive. ``"auto"`` is 1e-4 where
+        clusters are found elsewhere than in the embedding, which pairs would take apart
+        otherwise once the thresholds let doubtful ones in, and 1e-3 elsewhere.
 
     pretrain_schedule, schedule : {"constant", "one-cycle"}, \
             default="one-cycle" and "constant"
@@ -308,7 +316,10 @@ class DACAEClustering(BaseAutoencoderClustering):
         "lower": [Interval(Real, 0, 1, closed="both")],
         # more than 40,000 passes are no schedule
         "threshold_step": [Interval(Real, 1e-5, 1, closed="both")],
-        "init": [StrOptions({"random", "kmeans", "ensemble", "viewgraph"})],
+        "init": [
+            StrOptions({"random", "kmeans", "ensemble", *VIEW_PARTITIONS}),
+            "array-like",
+        ],
         "optimizer": [StrOptions({"adam", "sgd"})],
         "learning_rate": [
             Interval(Real, 0, None, closed="neither"),
@@ -424,11 +435,12 @@ class DACAEClustering(BaseAutoencoderClustering):
     def _fit_network(self, X, random_state):
         """Pretrain, learn from pairs; Ctrl-C cuts any of it short."""
         self._check_settings(len(X))
+        init = self._check_clusters(len(X))
         autoencoder = self._build_autoencoder(X)
         self.network_ = self._build_network(X, autoencoder)
         with keeping_on_interrupt(self._interrupt):
             self._pretrain(X, autoencoder)
-        self._cluster(X, random_state)
+        self._cluster(X, init, random_state)
         finish(lambda: self._settle(X), self._interrupt)
         with keeping_on_interrupt(self._interrupt):
             if self.stop_reason_ != "interrupted":
@@ -449,9 +461,6 @@ class DACAEClustering(BaseAutoencoderClustering):
             raise ValueError(
                 "Got n_samples=1; batch normalisation and pairs need at least 2."
             )
-
-    def _knows_clusters(self):
-        return self.init == "viewgraph"
 
     def _build_autoencoder(self, X):
         # of images only: dense layers have no padding, and normalise means away
@@ -494,11 +503,11 @@ class DACAEClustering(BaseAutoencoderClustering):
         is_sum = self.reconstruction_reduction == "sum"
         return error * x[0].numel() if is_sum else error
 
-    def _cluster(self, X, random_state):
+    def _cluster(self, X, init, random_state):
         """Learn from pairs; if a random start collapsed, once more from k-means."""
         pretrained = copy.deepcopy(self.network_.state_dict())
-        self._start_and_learn(X, self.init, random_state)
-        if self.stop_reason_ == "collapsed" and self.init == "random":
+        self._start_and_learn(X, init, random_state)
+        if self.stop_reason_ == "collapsed" and is_name(init, "random"):
             self.stop_reason_ = "max_iter"
             self.network_.load_state_dict(pretrained)
             self._start_and_learn(X, "kmeans", random_state)
@@ -512,7 +521,7 @@ class DACAEClustering(BaseAutoencoderClustering):
             if self.stop_reason_ != "interrupted":
                 if terms is not None:
                     record(self.history_, phase="head", **terms)
-                if init == "viewgraph":  # clusters that the embedding may not show yet
+                if self._knows_clusters():  # the embedding may not show them yet
                     encoder, head = network.encoder, network.head
                     parameters = [*encoder.parameters(), *head.parameters()]
                     self._teach(X, labels, parameters)
@@ -521,7 +530,7 @@ class DACAEClustering(BaseAutoencoderClustering):
     def _start_head(self, X, init, random_state):
         """Teach the head what another method finds, if any; that, and how it went."""
         in_haste = self.stop_reason_ == "interrupted"
-        if init == "random" and not in_haste:
+        if is_name(init, "random") and not in_haste:
             return None, None
         Z = self._embed(X)
         labels, _ = self._find_clusters(X, Z, init, random_state)
@@ -656,7 +665,7 @@ class DACAEClustering(BaseAutoencoderClustering):
         if self.stop_reason_ != "collapsed":
             yield from super()._shortcomings()
             return
-        start = "" if self.init == "viewgraph" else "choose init='viewgraph', "
+        start = "" if self._knows_clusters() else "choose init='viewgraph', "
         yield (
             "All samples were drawn into one cluster, or away from each other, so "
             f"that the labels mean little. To avoid that, {start}pretrain longer, "

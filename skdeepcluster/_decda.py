@@ -101,15 +101,17 @@ class DECDAClustering(BaseEmbeddedClustering):
     augment_pretrain, augment_finetune : bool, default=True
         Whether to augment in pretraining and in finetuning.
 
-    init : {"viewgraph", "ensemble", "kmeans"} or array-like, default="viewgraph"
-        Where finetuning starts: from the clusters of :class:`ViewGraphClustering`;
-        from those of :class:`EnsembleClustering`, or of k-means as in the paper, in
-        the embedding of the pretrained autoencoder; from centres in that embedding,
-        of shape (n_clusters, latent_dim); or from given clusters, integers from 0 of
-        shape (n_samples,). Clusters that are found elsewhere than in the embedding
-        are taught before finetuning: for 1.5 steps for every sample, but at least 200
-        and at most 1,200 (8,000 of more than 20,000 samples), they are the targets of
-        the ``"dec"`` objective; by Adam, at eight times ``pretrain_learning_rate``, or
+    init : {"viewgraph", "classifier", "ensemble", "kmeans"} or array-like, \
+            default="viewgraph"
+        Where finetuning starts: from the clusters of :class:`ViewGraphClustering`, by
+        its communities (``"viewgraph"``) or its classifiers; from those of
+        :class:`EnsembleClustering`, or of k-means as in the paper, in the embedding of
+        the pretrained autoencoder; from centres in that embedding, of shape
+        (n_clusters, latent_dim); or from given clusters, integers from 0 of shape
+        (n_samples,). Clusters that are found elsewhere than in the embedding are
+        taught before finetuning: for 1.5 steps for every sample, but at least 200 and
+        at most 1,200 (8,000 of more than 20,000 samples), they are the targets of the
+        ``"dec"`` objective; by Adam, at eight times ``pretrain_learning_rate``, or
         0.008 if that is less.
 
     n_init : int, default=20

@@ -67,6 +67,9 @@ _SETTLING_SHARE = 1 / 4
 # Most steps of pretraining and finetuning, where users leave that to us, beside that.
 _MOST_WHEN_KNOWN = {"pretraining": 400, "finetuning": 200}
 
+# Partitions of views and graph from which training may start, by the name of ``init``.
+VIEW_PARTITIONS = {"viewgraph": "communities", "classifier": "classifier"}
+
 _AUTO = StrOptions({"auto"})
 _OPTIMIZER = StrOptions({"adam", "sgd"})
 _SCHEDULE = StrOptions({"constant", "one-cycle"})
@@ -76,7 +79,8 @@ _POSITIVE = Interval(Real, 0, None, closed="neither")
 class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
     """Pretrain an autoencoder, then do with it what a subclass says.
 
-    A subclass has ``_fit_network(X, random_state)``, which builds ``network_``.
+    A subclass has ``_fit_network(X, random_state)``, which builds ``network_``, and a
+    parameter ``init``: a name, None, or clusters of the samples.
     """
 
     _parameter_constraints: dict = {
@@ -169,9 +173,21 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
             **limits,
         )
 
+    def _chosen_init(self):
+        """The parameter ``init``, or what its "auto" stands for."""
+        return self.init
+
     def _knows_clusters(self):
         """Whether first clusters are found otherwise than in the embedding."""
-        return False
+        init = self._chosen_init()
+        return is_name(init, *VIEW_PARTITIONS) or np.ndim(init) == 1
+
+    def _check_clusters(self, n_samples):
+        """``init``, checked before any time goes into training if it is clusters."""
+        init = self._chosen_init()
+        if init is None or isinstance(init, str):
+            return init
+        return check_clusters(init, n_samples, self.n_clusters)
 
     def _find_clusters(self, X, Z, init, random_state):
         """First clusters and their means in the embedding Z, all on its device.
@@ -182,8 +198,8 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
         n_init = self.n_init
         if isinstance(init, str) and self.stop_reason_ == "interrupted":
             init, n_init = "kmeans", 1
-        if isinstance(init, str) and init == "viewgraph":
-            init = find_view_clusters(self, X, random_state)
+        if is_name(init, *VIEW_PARTITIONS):
+            init = find_view_clusters(self, X, random_state, VIEW_PARTITIONS[init])
         if not isinstance(init, str):
             labels = torch.from_numpy(init).to(Z.device)
             spare = random_state.choice(len(Z), self.n_clusters, replace=False)
@@ -289,7 +305,7 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
 
     _parameter_constraints: dict = {
         **BaseAutoencoderClustering._parameter_constraints,
-        "init": [StrOptions({"kmeans", "ensemble", "viewgraph"}), "array-like"],
+        "init": [StrOptions({"kmeans", "ensemble", *VIEW_PARTITIONS}), "array-like"],
         "optimizer": [_OPTIMIZER],
         "learning_rate": [_POSITIVE],
         "schedule": [_SCHEDULE],
@@ -321,14 +337,6 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
                 self._finetune(X)
                 self._refit_decoder(X)
 
-    def _chosen_init(self):
-        """The parameter ``init``, or what its "auto" stands for."""
-        return self.init
-
-    def _knows_clusters(self):
-        init = self._chosen_init()
-        return init == "viewgraph" if isinstance(init, str) else np.ndim(init) == 1
-
     def _plan_finetuning(self, n_samples):
         """Number of steps in all, and between two refreshes of the targets."""
         max_iter, update_interval = self.max_iter, self.update_interval
@@ -341,11 +349,9 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
         return max_iter, update_interval
 
     def _check_init(self, X, autoencoder):
-        """Check the parameter ``init`` before any time goes into training."""
-        if isinstance(self.init, str):
-            return self._chosen_init()
-        if np.ndim(self.init) == 1:
-            return check_clusters(self.init, len(X), self.n_clusters)
+        """``init``, checked before any time goes into training: it may be centres."""
+        if np.ndim(self.init) < 2:
+            return self._check_clusters(len(X))
         centers = check_array(self.init, dtype=np.float64, input_name="init")
         expected = (self.n_clusters, embedding_width(autoencoder.encoder, X))
         if centers.shape != expected:
@@ -467,6 +473,11 @@ def find_clusters(Z, n_clusters, init, *, n_init, random_state):
     return labels, centers.numpy()
 
 
+def is_name(init, *names):
+    """Whether ``init`` is one of these names, not an array."""
+    return isinstance(init, str) and init in names
+
+
 def check_clusters(labels, n_samples, n_clusters):
     """Check the clusters that a user gives to start from."""
     labels = np.asarray(labels)
@@ -478,12 +489,12 @@ def check_clusters(labels, n_samples, n_clusters):
         raise ValueError(
             f"Got init of shape {labels.shape} and type {labels.dtype}; expected an "
             f"integer from 0 to n_clusters - 1={n_clusters - 1} for each of the "
-            f"{n_samples} samples, or centres of the embedding."
+            f"{n_samples} samples."
         )
     return labels.astype(np.int64)
 
 
-def find_view_clusters(estimator, X, random_state):
+def find_view_clusters(estimator, X, random_state, partition):
     """Clusters that ViewGraphClustering finds, as a part of another estimator's fit.
 
     Parameters
@@ -496,6 +507,9 @@ def find_view_clusters(estimator, X, random_state):
 
     random_state : RandomState
 
+    partition : {"communities", "classifier"}
+        How its graph is cut.
+
     Returns
     -------
     ndarray of shape (n_samples,)
@@ -504,6 +518,7 @@ def find_view_clusters(estimator, X, random_state):
     model = ViewGraphClustering(
         estimator.n_clusters,
         augment=augment if callable(augment) else "auto",
+        partition=partition,
         device=estimator.device,
         precision=estimator.precision,
         verbose=estimator.verbose,

@@ -13,7 +13,11 @@ from sklearn.utils.metaestimators import available_if
 
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name, embedding_width
-from skdeepcluster._embedded import BaseAutoencoderClustering, find_centers
+from skdeepcluster._embedded import (
+    VIEW_PARTITIONS,
+    BaseAutoencoderClustering,
+    find_centers,
+)
 from skdeepcluster._training import apply, count_epochs, finish, keeping_on_interrupt
 from skdeepcluster.networks import (
     Autoencoder,
@@ -133,17 +137,18 @@ class ITECClustering(BaseAutoencoderClustering):
         ``init="viewgraph"`` as well, which are those of :class:`ViewGraphClustering`
         otherwise.
 
-    init : "viewgraph" or None, default="viewgraph"
+    init : {"viewgraph", "classifier"}, array-like or None, default="viewgraph"
         What the encoder of the samples is taught once it is pretrained: the clusters
-        of :class:`ViewGraphClustering`, for 1.5 steps for every sample, but at least
-        200 and at most 1,200 (8,000 of more than 20,000 samples), by Adam, at eight
-        times ``pretrain_learning_rate`` or 0.008 if that is less; or nothing, as in the
-        paper.
+        of :class:`ViewGraphClustering`, by its communities (``"viewgraph"``) or its
+        classifiers, or given clusters, integers from 0 of shape (n_samples,), for 1.5
+        steps for every sample, but at least 200 and at most 1,200 (8,000 of more than
+        20,000 samples), by Adam, at eight times ``pretrain_learning_rate`` or 0.008 if
+        that is less; or nothing, as in the paper.
 
     pretrain_epochs : int or "auto", default="auto"
         Passes over the data in which the autoencoder of the samples learns.
         ``"auto"`` makes them 1.5 steps for every sample, or 3,000 steps if that is
-        fewer; 400 with ``init="viewgraph"``.
+        fewer; 400 unless ``init`` is None.
 
     pretrain_optimizer : {"adam", "sgd"}, default="adam"
         Optimiser of both autoencoders; ``"sgd"`` has a momentum of 0.9.
@@ -241,8 +246,8 @@ class ITECClustering(BaseAutoencoderClustering):
     history_ : dict of list
         One entry for each epoch of pretraining, and of the autoencoder of the topology:
         ``"phase"``, which is ``"pretrain"`` or ``"topology"``, ``"loss"`` and
-        ``"seconds"``. With ``init="viewgraph"``, those of :class:`ViewGraphClustering`
-        are between them, one for each half a pass of teaching its clusters
+        ``"seconds"``. Unless ``init`` is None, those of :class:`ViewGraphClustering`,
+        if it is asked, are between them, one for each half a pass of teaching clusters
         (``"teach"``), and one for the ``"decoder"``, which then follows if it was
         pretrained at all; columns that only some of them have are NaN elsewhere.
         Ctrl-C leaves out the entry that it falls into.
@@ -291,7 +296,7 @@ class ITECClustering(BaseAutoencoderClustering):
     _parameter_constraints: dict = {
         **BaseAutoencoderClustering._parameter_constraints,
         "filters": [tuple, list],
-        "init": [StrOptions({"viewgraph"}), None],
+        "init": [StrOptions(set(VIEW_PARTITIONS)), None, "array-like"],
         "topology": ["boolean"],
         "n_candidates": [Interval(Integral, 1, None, closed="left")],
         "n_representatives": [Interval(Integral, 1, None, closed="left")],
@@ -497,23 +502,21 @@ class ITECClustering(BaseAutoencoderClustering):
     def _pretraining_batches(self, X):
         return self._counted(super()._pretraining_batches(X))
 
-    def _knows_clusters(self):
-        return self.init == "viewgraph"
-
     def _fit_autoencoder(self, X, random_state):
         """Autoencoder of the samples (section 3.2)."""
+        init = self._check_clusters(len(X))
         autoencoder = self._build_autoencoder(X)
         self._check_code(X, autoencoder)
         with keeping_on_interrupt(self._interrupt):
             self._pretrain(X, autoencoder)
             if self._knows_clusters():
-                self._teach_view_clusters(X, autoencoder, random_state)
+                self._teach_clusters(X, autoencoder, init, random_state)
         return autoencoder
 
-    def _teach_view_clusters(self, X, autoencoder, random_state):
-        """Gather what ViewGraphClustering finds together; the decoder follows."""
+    def _teach_clusters(self, X, autoencoder, init, random_state):
+        """Gather what shall be together; the decoder follows."""
         Z = apply(autoencoder.encoder, X)
-        labels, centers = self._find_clusters(X, Z, self.init, random_state)
+        labels, centers = self._find_clusters(X, Z, init, random_state)
         self.network_ = ClusteringAutoencoder(
             autoencoder, centers, losses.student_t_assignment
         )

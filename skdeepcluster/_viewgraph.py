@@ -467,7 +467,7 @@ class ViewGraphClustering(BaseDeepClustering):
             return None, None
         rows = apply(_reduce_inputs(X, random_state), X).cpu().numpy()
         graph = neighbor_graph(rows, self.n_neighbors, random_state)
-        are_seen = self.partition == "classifier" and self.image_shape_ is None
+        are_seen = self.partition == "classifier" and len(X.shape) == 1
         return rows if are_seen else None, graph
 
     def _partition(self, Z, inputs, random_state, n_halvings=0):

@@ -348,9 +348,35 @@ def test_encoder_and_head_are_taught_the_clusters_of_views_and_graph(
     assert model.history_["phase"] == ["head", *["teach"] * 45, "pairs"]
 
 
+def test_given_clusters_are_taught(digits, monkeypatch):
+    labels = digits.sum(axis=(1, 2)).argsort().argsort() // 75  # by their ink
+    monkeypatch.setattr(_embedded, "find_view_clusters", lambda *args: labels)
+    taught = make(init="viewgraph").fit(digits)
+    given = make(init=labels).fit(digits)
+    assert_array_equal(given.labels_, taught.labels_)
+    assert given.history_["phase"] == taught.history_["phase"]
+    assert given._plan_pretraining(9216) == taught._plan_pretraining(9216)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros(9, dtype=int), np.zeros(300), np.full(300, 4), np.zeros((4, 16))],
+    ids=["too few", "not integers", "too large", "centres"],
+)
+def test_clusters_that_cannot_be_are_refused(digits, wrong):
+    with pytest.raises(ValueError, match=r"Got init of .* integer from 0 to .*=3 for"):
+        make(init=wrong).fit(digits)
+
+
 @pytest.mark.parametrize(
     ("init", "learning_rate", "expected"),
-    [("viewgraph", "auto", 1e-4), ("kmeans", "auto", 1e-3), ("viewgraph", 0.02, 0.02)],
+    [
+        ("viewgraph", "auto", 1e-4),
+        (np.arange(300) % 4, "auto", 1e-4),
+        ("kmeans", "auto", 1e-3),
+        ("viewgraph", 0.02, 0.02),
+    ],
+    ids=str,
 )
 def test_pairs_follow_taught_clusters_by_small_steps(
     digits, monkeypatch, init, learning_rate, expected

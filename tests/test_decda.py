@@ -24,6 +24,7 @@ from skdeepcluster._training import apply
 from skdeepcluster.datasets import load_digits
 from skdeepcluster.metrics import clustering_accuracy_score
 from skdeepcluster.networks import DenseAutoencoder
+from skdeepcluster.topology import partition_graph
 
 
 def tiny(input_shape):
@@ -389,10 +390,18 @@ def test_teaching_precedes_finetuning_and_ends_with_samples_as_they_are(
 @pytest.mark.parametrize(
     "estimator", [DECDAClustering, CDCClustering, DACAEClustering, ITECClustering]
 )
-def test_a_start_from_views_and_graph(digits, quick_viewgraph, estimator):
-    model = estimator(
-        4, init="viewgraph", pretrain_epochs=3, batch_size=64, random_state=0
-    )
+@pytest.mark.parametrize("init", ["viewgraph", "classifier"])
+def test_a_start_from_views_and_graph(
+    digits, quick_viewgraph, monkeypatch, estimator, init
+):
+    classified = []
+
+    def classify(Z, W, n_clusters):
+        classified.append(n_clusters)
+        return partition_graph(W, n_clusters)
+
+    monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
+    model = estimator(4, init=init, pretrain_epochs=3, batch_size=64, random_state=0)
     if estimator is DACAEClustering:
         model.set_params(threshold_step=0.9, learning_rate=1e-6, augment=None)
     if estimator is ITECClustering:
@@ -402,6 +411,7 @@ def test_a_start_from_views_and_graph(digits, quick_viewgraph, estimator):
     assert adjusted_rand_score(Q.argmax(dim=1), model.labels_) > 0.8
     assert {"views", "round", "settle"} < set(model.history_["phase"])
     assert_array_equal(model.predict(digits), model.labels_)
+    assert set(classified) == ({4} if init == "classifier" else set())
 
 
 def test_cdc_starts_so_with_images_and_from_kmeans_with_vectors(

@@ -219,6 +219,24 @@ def test_the_encoder_is_taught_the_clusters_of_views_and_graph(digits, clusters)
     assert clustering_accuracy_score(clusters, untaught.labels_) < 0.7
 
 
+def test_given_clusters_are_taught(digits, clusters):
+    taught = make(init="viewgraph").fit(digits)
+    given = make(init=clusters.tolist()).fit(digits)
+    assert_array_equal(given.labels_, taught.labels_)
+    assert given.history_["phase"] == taught.history_["phase"]
+    assert given._plan_pretraining(9216) == taught._plan_pretraining(9216)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [np.zeros(9, dtype=int), np.zeros(300), np.full(300, 4), np.zeros((4, 10))],
+    ids=["too few", "not integers", "too large", "centres"],
+)
+def test_clusters_that_cannot_be_are_refused(digits, wrong):
+    with pytest.raises(ValueError, match=r"Got init of .* integer from 0 to .*=3 for"):
+        make(init=wrong).fit(digits)
+
+
 def test_the_decoder_follows_the_encoder_that_was_taught(digits, clusters, monkeypatch):
     def error(model):
         restored = model.inverse_transform(model.transform(digits))
