@@ -40,7 +40,7 @@ def sweep(study, question, description, settings, measure, **about):
     data.name = options.dataset
     for seed in options.seeds:
         path = options.results / f"{study}-{options.dataset}-seed{seed}.json"
-        command = f"{script} {options.dataset} --seeds {seed}"
+        command = f"{script} {options.dataset} --seeds {seed} --force"
         record = {
             "study": study,
             "question": question,
@@ -57,7 +57,7 @@ def sweep(study, question, description, settings, measure, **about):
             if setting in record["fits"] and not options.force:
                 continue
             record["fits"][setting] = fit = measure(setting, seed, data)
-            if set(record["fits"]) - set(settings):  # not what a sweep has anyway
+            if set(record["fits"]) != set(settings):  # not what a sweep has anyway
                 record["command"] = f"{command} --only {shlex.join(record['fits'])}"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(record, indent=1) + "\n")

@@ -9,7 +9,7 @@ from torch.func import functional_call
 
 from skdeepcluster import losses
 from skdeepcluster._base import build_autoencoder, check_name
-from skdeepcluster._embedded import VIEW_PARTITIONS, BaseEmbeddedClustering
+from skdeepcluster._embedded import VIEW_PARTITIONS, BaseEmbeddedClustering, is_name
 
 _WEIGHT = Interval(Real, 0, None, closed="left")
 
@@ -130,9 +130,8 @@ class CDCClustering(BaseEmbeddedClustering):
         How samples vary without changing their cluster, in both phases, see
         :mod:`skdeepcluster.augment`. ``"auto"`` shifts and turns images a little
         and adds noise to vectors. A callable maps a batch of tensors to one of the
-        same shape, and takes the place of the views of ``init="viewgraph"`` as well,
-        which are those of :class:`ViewGraphClustering` otherwise. The paper does not
-        augment.
+        same shape, and where training starts from :class:`ViewGraphClustering`, it
+        takes the place of its views as well. The paper does not augment.
 
     init : {"auto", "viewgraph", "classifier", "ensemble", "kmeans"} or array-like, \
             default="auto"
@@ -431,7 +430,7 @@ class CDCClustering(BaseEmbeddedClustering):
         return cls(**settings)
 
     def _chosen_init(self):
-        if isinstance(self.init, str) and self.init == "auto":
+        if is_name(self.init, "auto"):
             return "kmeans" if self.image_shape_ is None else "viewgraph"
         return self.init
 

@@ -156,8 +156,9 @@ class DACAEClustering(BaseAutoencoderClustering):
         :mod:`skdeepcluster.augment`. Pairs are selected among the clean samples, and
         the network learns on the augmented ones. ``"auto"`` is ``"dac"`` for images
         and ``"noise"`` for vectors. ``"dac"`` and its relatives are those of DAC's
-        code. A callable maps a batch of tensors to one of the same shape, and takes
-        the place of the views of ``init="viewgraph"`` as well.
+        code. A callable maps a batch of tensors to one of the same shape, and where
+        training starts from :class:`ViewGraphClustering`, it takes the place of its
+        views as well.
 
     init : {"viewgraph", "classifier", "random", "kmeans", "ensemble"} or array-like, \
             default="viewgraph"

@@ -95,8 +95,8 @@ class DECDAClustering(BaseEmbeddedClustering):
         How samples vary without changing their cluster, see
         :mod:`skdeepcluster.augment`. ``"auto"`` shifts and turns images a little
         and adds noise to vectors. A callable maps a batch of tensors to one of the
-        same shape, and takes the place of the views of ``init="viewgraph"`` as well,
-        which are those of :class:`ViewGraphClustering` otherwise.
+        same shape, and where training starts from :class:`ViewGraphClustering`, it
+        takes the place of its views as well.
 
     augment_pretrain, augment_finetune : bool, default=True
         Whether to augment in pretraining and in finetuning.

@@ -182,12 +182,12 @@ class BaseAutoencoderClustering(InverseTransformMixin, BaseDeepClustering):
         init = self._chosen_init()
         return is_name(init, *VIEW_PARTITIONS) or np.ndim(init) == 1
 
-    def _check_clusters(self, n_samples):
+    def _check_clusters(self, n_samples, or_else=""):
         """``init``, checked before any time goes into training if it is clusters."""
         init = self._chosen_init()
         if init is None or isinstance(init, str):
             return init
-        return check_clusters(init, n_samples, self.n_clusters)
+        return check_clusters(init, n_samples, self.n_clusters, or_else)
 
     def _find_clusters(self, X, Z, init, random_state):
         """First clusters and their means in the embedding Z, all on its device.
@@ -350,8 +350,8 @@ class BaseEmbeddedClustering(BaseAutoencoderClustering):
 
     def _check_init(self, X, autoencoder):
         """``init``, checked before any time goes into training: it may be centres."""
-        if np.ndim(self.init) < 2:
-            return self._check_clusters(len(X))
+        if isinstance(self.init, str) or as_array(self.init).ndim < 2:
+            return self._check_clusters(len(X), ", or centres of the embedding")
         centers = check_array(self.init, dtype=np.float64, input_name="init")
         expected = (self.n_clusters, embedding_width(autoencoder.encoder, X))
         if centers.shape != expected:
@@ -478,18 +478,32 @@ def is_name(init, *names):
     return isinstance(init, str) and init in names
 
 
-def check_clusters(labels, n_samples, n_clusters):
-    """Check the clusters that a user gives to start from."""
-    labels = np.asarray(labels)
+def as_array(init):
+    """``init`` as an array, whatever is in it."""
+    try:
+        return np.asarray(init)
+    except ValueError as error:
+        raise ValueError(
+            "Got init with rows of different lengths; expected an array."
+        ) from error
+
+
+def check_clusters(labels, n_samples, n_clusters, or_else):
+    """Check the clusters that a user gives to start from, who may have meant else."""
+    labels = as_array(labels)
+    is_whole = labels.dtype.kind in "iu"
     if (
         labels.shape != (n_samples,)
-        or labels.dtype.kind not in "iu"
+        or not is_whole
         or not np.isin(labels, np.arange(n_clusters)).all()
     ):
+        values = ""
+        if is_whole and labels.size > 0:
+            values = f", with values from {labels.min()} to {labels.max()}"
         raise ValueError(
-            f"Got init of shape {labels.shape} and type {labels.dtype}; expected an "
-            f"integer from 0 to n_clusters - 1={n_clusters - 1} for each of the "
-            f"{n_samples} samples."
+            f"Got init of shape {labels.shape} and type {labels.dtype}{values}; "
+            f"expected shape ({n_samples},), an integer from 0 to n_clusters - 1="
+            f"{n_clusters - 1} for each of the {n_samples} samples{or_else}."
         )
     return labels.astype(np.int64)
 

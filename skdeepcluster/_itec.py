@@ -133,9 +133,8 @@ class ITECClustering(BaseAutoencoderClustering):
         :mod:`skdeepcluster.augment`. ``"auto"`` shifts and crops images a little and
         leaves vectors alone: the autoencoder restores the augmented sample, so noise
         would be one more thing to learn by heart. A callable maps a batch of tensors
-        to one of the same shape, and takes the place of the views of
-        ``init="viewgraph"`` as well, which are those of :class:`ViewGraphClustering`
-        otherwise.
+        to one of the same shape, and where training starts from
+        :class:`ViewGraphClustering`, it takes the place of its views as well.
 
     init : {"viewgraph", "classifier"}, array-like or None, default="viewgraph"
         What the encoder of the samples is taught once it is pretrained: the clusters

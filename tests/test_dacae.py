@@ -355,28 +355,24 @@ def test_given_clusters_are_taught(digits, monkeypatch):
     given = make(init=labels).fit(digits)
     assert_array_equal(given.labels_, taught.labels_)
     assert given.history_["phase"] == taught.history_["phase"]
-    assert given._plan_pretraining(9216) == taught._plan_pretraining(9216)
 
 
-@pytest.mark.parametrize(
-    "wrong",
-    [np.zeros(9, dtype=int), np.zeros(300), np.full(300, 4), np.zeros((4, 16))],
-    ids=["too few", "not integers", "too large", "centres"],
-)
-def test_clusters_that_cannot_be_are_refused(digits, wrong):
-    with pytest.raises(ValueError, match=r"Got init of .* integer from 0 to .*=3 for"):
-        make(init=wrong).fit(digits)
+def test_steps_where_clusters_are_known():
+    known = np.zeros(9216, dtype=int)
+    starts = [("viewgraph", 400), ("classifier", 400), (known, 400), ("random", 3000)]
+    for init, n_steps in starts:
+        model = DACAEClustering(10, init=init)
+        assert np.prod(model._plan_pretraining(9216)) == pytest.approx(n_steps, abs=36)
 
 
 @pytest.mark.parametrize(
     ("init", "learning_rate", "expected"),
     [
         ("viewgraph", "auto", 1e-4),
-        (np.arange(300) % 4, "auto", 1e-4),
+        pytest.param(np.arange(300) % 4, "auto", 1e-4, id="given"),
         ("kmeans", "auto", 1e-3),
         ("viewgraph", 0.02, 0.02),
     ],
-    ids=str,
 )
 def test_pairs_follow_taught_clusters_by_small_steps(
     digits, monkeypatch, init, learning_rate, expected
@@ -478,16 +474,19 @@ def collapse(monkeypatch):
         ("random", "choose init='viewgraph', pretrain"),
         ("kmeans", "choose init='viewgraph', pretrain"),
         ("viewgraph", "pretrain"),
+        pytest.param(np.arange(300) % 4, "pretrain", id="given"),
     ],
 )
 def test_a_collapse_that_comes_back_is_told(digits, monkeypatch, init, advice):
     collapse(monkeypatch)
+    labels = np.arange(300) % 4
+    monkeypatch.setattr(_embedded, "find_view_clusters", lambda *args: labels)
     model = make(init=init, learning_rate=0.1, threshold_step=0.02)
     with pytest.warns(UserWarning, match=f"one cluster.*To avoid that, {advice}"):
         model.fit(digits)
     assert model.stop_reason_ == "collapsed"
     starts = pair_entries(model)["upper"] == 0.95
-    assert starts.sum() == (2 if init == "random" else 1)
+    assert starts.sum() == (2 if _embedded.is_name(init, "random") else 1)
     assert pair_entries(model)["different"][-1] < 1e-3
     assert_array_equal(model.predict(digits), model.labels_)
 
@@ -581,6 +580,15 @@ def test_labels_after_ctrl_c_in_pretraining_are_those_of_kmeans(interrupt_at):
     assert clustering_accuracy_score(y, model.labels_) > 0.9
 
 
+def test_labels_after_ctrl_c_in_pretraining_are_those_given(interrupt_at):
+    X, y = make_blobs(400, 8, centers=4, random_state=0)
+    model = make(augment=interrupt_at(61), pretrain_epochs=20, init=(y + 1) % 4)
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(X)
+    assert "teach" not in model.history_["phase"]
+    assert np.mean(model.labels_ == (y + 1) % 4) > 0.9
+
+
 # --- bad input ------------------------------------------------------------------------
 
 
@@ -596,7 +604,6 @@ def test_labels_after_ctrl_c_in_pretraining_are_those_of_kmeans(interrupt_at):
         ({"reconstruction_weight": -1.0}, "reconstruction_weight"),
         ({"clustering_weight": 0.0}, "clustering_weight"),
         ({"reconstruction_reduction": "max"}, "reconstruction_reduction"),
-        ({"init": np.zeros((4, 3))}, "init"),
         ({"batch_size": 1}, "batch_size"),
         ({"network": "conv", "latent_dim": 10}, "expected a multiple of 4"),
     ],

@@ -7,6 +7,7 @@ import pytest
 import torch
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.cluster import KMeans
+from sklearn.datasets import make_blobs
 from sklearn.metrics import adjusted_rand_score
 
 from skdeepcluster import (
@@ -201,7 +202,9 @@ def test_auto_budgets_are_bounded():
     assert auto._plan_finetuning(300) == (450, 10)
 
 
-@pytest.mark.parametrize("init", ["viewgraph", np.zeros(10_000, dtype=int)])
+@pytest.mark.parametrize(
+    "init", ["viewgraph", "classifier", np.zeros(10_000, dtype=int)]
+)
 def test_clusters_that_are_known_take_fewer_steps(init):
     model = DECDAClustering(init=init)
     assert model._plan_pretraining(10_000) == (11, 39)
@@ -390,18 +393,10 @@ def test_teaching_precedes_finetuning_and_ends_with_samples_as_they_are(
 @pytest.mark.parametrize(
     "estimator", [DECDAClustering, CDCClustering, DACAEClustering, ITECClustering]
 )
-@pytest.mark.parametrize("init", ["viewgraph", "classifier"])
-def test_a_start_from_views_and_graph(
-    digits, quick_viewgraph, monkeypatch, estimator, init
-):
-    classified = []
-
-    def classify(Z, W, n_clusters):
-        classified.append(n_clusters)
-        return partition_graph(W, n_clusters)
-
-    monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
-    model = estimator(4, init=init, pretrain_epochs=3, batch_size=64, random_state=0)
+def test_a_start_from_views_and_graph(digits, quick_viewgraph, estimator):
+    model = estimator(
+        4, init="viewgraph", pretrain_epochs=3, batch_size=64, random_state=0
+    )
     if estimator is DACAEClustering:
         model.set_params(threshold_step=0.9, learning_rate=1e-6, augment=None)
     if estimator is ITECClustering:
@@ -411,7 +406,40 @@ def test_a_start_from_views_and_graph(
     assert adjusted_rand_score(Q.argmax(dim=1), model.labels_) > 0.8
     assert {"views", "round", "settle"} < set(model.history_["phase"])
     assert_array_equal(model.predict(digits), model.labels_)
-    assert set(classified) == ({4} if init == "classifier" else set())
+
+
+@pytest.mark.parametrize(
+    "estimator", [DECDAClustering, CDCClustering, DACAEClustering, ITECClustering]
+)
+def test_a_start_from_classifiers_of_vectors(quick_viewgraph, monkeypatch, estimator):
+    X, y = make_blobs(200, 12, centers=4, random_state=0)
+    seen = []
+
+    def classify(Z, W, n_clusters):
+        seen.append(Z.shape)
+        return y
+
+    monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
+    model = estimator(4, network=tiny, init="classifier", random_state=0)
+    if estimator is DACAEClustering:
+        model.set_params(network="auto", threshold_step=0.9, learning_rate=1e-6)
+    model.fit(X)
+    assert set(seen) == {(200, 12)}
+    assert adjusted_rand_score(y, model.labels_) > 0.95
+
+
+def test_classifiers_of_images_see_the_embedding(digits, quick_viewgraph, monkeypatch):
+    lengths = []
+
+    def classify(Z, W, n_clusters):
+        lengths.append(np.linalg.norm(Z, axis=1))
+        return partition_graph(W, n_clusters)
+
+    monkeypatch.setattr(_viewgraph, "classify_neighbors", classify)
+    model = DECDAClustering(4, network=tiny, init="classifier", pretrain_epochs=1)
+    model.set_params(random_state=0).fit(digits)
+    assert len(lengths) == 2
+    assert_allclose(lengths, 1, rtol=1e-5)
 
 
 def test_cdc_starts_so_with_images_and_from_kmeans_with_vectors(
@@ -511,13 +539,39 @@ def test_given_clusters_may_be_empty(digits, clusters):
 
 
 @pytest.mark.parametrize(
-    "wrong",
-    [np.zeros(299, dtype=int), np.zeros(300), np.full(300, 4), np.full(300, -1)],
+    ("wrong", "got"),
+    [
+        (np.zeros(299, dtype=int), r"of shape \(299,\) .*shape \(300,\)"),
+        (np.zeros(300), "type float64"),
+        (np.arange(300) % 5, "values from 0 to 4"),
+        (np.full(300, -1), "values from -1 to -1"),
+    ],
     ids=["too few", "not integers", "too large", "negative"],
 )
-def test_clusters_that_cannot_be_are_refused(digits, wrong):
-    with pytest.raises(ValueError, match=r"integer from 0 to .*=3 .* 300 samples"):
-        make(init=wrong).fit(digits)
+@pytest.mark.parametrize(
+    "estimator", [DECDAClustering, CDCClustering, DACAEClustering, ITECClustering]
+)
+def test_clusters_that_cannot_be_are_refused(digits, estimator, wrong, got):
+    batches = []
+    model = estimator(4, init=wrong, augment=batches.append)
+    takes_centers = estimator in (DECDAClustering, CDCClustering)
+    end = ", or centres of the embedding." if takes_centers else "."
+    expected = rf"Got init .*{got}.* integer from 0 to .*=3 .* 300 samples{end}$"
+    with pytest.raises(ValueError, match=expected):
+        model.fit(digits)
+    assert batches == []  # before training
+
+
+@pytest.mark.parametrize("estimator", [DACAEClustering, ITECClustering])
+def test_centers_are_refused_where_they_mean_nothing(digits, estimator):
+    with pytest.raises(ValueError, match=r"Got init of shape \(4, 10\) and type float"):
+        estimator(4, init=np.zeros((4, 10))).fit(digits)
+
+
+@pytest.mark.parametrize("estimator", [DECDAClustering, ITECClustering])
+def test_ragged_clusters_are_refused(digits, estimator):
+    with pytest.raises(ValueError, match="Got init with rows of different lengths"):
+        estimator(4, init=[[0, 1], [2]]).fit(digits)
 
 
 # --- Ctrl-C ------------------------------------------------------------------------

@@ -68,7 +68,9 @@ class EmbeddingDisplay:
     >>> from skdeepcluster.datasets import load_digits
     >>> from skdeepcluster.display import EmbeddingDisplay
     >>> images = load_digits().images[:300]
-    >>> model = DECDAClustering(10, pretrain_epochs=5, max_iter=20, random_state=0)
+    >>> model = DECDAClustering(
+    ...     10, init="kmeans", pretrain_epochs=5, max_iter=20, random_state=0
+    ... )
     >>> EmbeddingDisplay.from_estimator(model.fit(images), images).points.shape
     (300, 2)
     """
