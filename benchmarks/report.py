@@ -36,10 +36,11 @@ deviation over the seeds, and the worst seed's ACC. *Paper* is the ACC in the me
 own paper, *gap* ours minus that; a run in another precision is compared as well, and
 defaults with the whole method, though those of DEC-DA, ITEC, CDC (images) and DAC-AE
 start from the clusters of `ViewGraphClustering`, as no paper does. (The USPS of ITEC's
-paper is another one, of 11,000 images.) Seconds are those of `fit`, *steps* those of
-finetuning, or of both autoencoders of ITEC, and memory is the peak of the whole
-process; a command repeats the runs. Where a machine did other work at the same time,
-seconds are more than the run needed.
+paper is another one, of 11,000 images.) With *start*, clusters are those of another
+method. Seconds are those of `fit`, and of the start's, *steps* those of finetuning, or
+of both autoencoders of ITEC, and memory is the peak of the whole process; a command
+repeats the runs. Where a machine did other work at the same time, seconds are more than
+the run needed.
 """
 
 COLUMNS = (

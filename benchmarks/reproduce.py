@@ -115,6 +115,11 @@ def parse_arguments():
         help="with --paper: the settings for this data set of the paper",
     )
     parser.add_argument("--scale", choices=SCALINGS, help="scale the vectors first")
+    parser.add_argument(
+        "--start",
+        metavar="METHOD",
+        help="start from the clusters that another class finds by its defaults",
+    )
     parser.add_argument("--seeds", nargs="+", type=int, default=[0])
     parser.add_argument(
         "--set",
@@ -141,7 +146,8 @@ def changes(options):
     """What a run changes about the preset and the data, as in its file's name."""
     like = [f"like={options.like}"] if options.like else []
     scale = [f"scale={options.scale}"] if options.scale else []
-    return [*like, *scale, *sorted(options.set)]
+    start = [f"start={options.start}"] if options.start else []
+    return [*like, *scale, *start, *sorted(options.set)]
 
 
 def command(options, seed):
@@ -151,6 +157,7 @@ def command(options, seed):
         *("benchmarks/reproduce.py", options.method, options.dataset, *paper),
         *(["--like", options.like] if options.like else []),
         *(["--scale", options.scale] if options.scale else []),
+        *(["--start", options.start] if options.start else []),
         *(["--set", *options.set] if options.set else []),
         *(["--force"] if options.force else []),
         *(["--verbose"] if options.verbose else []),
@@ -181,6 +188,8 @@ def measure_and_record(options, seed, path):
     }
     start, start_cpu = time.perf_counter(), time.process_time()
     try:
+        if options.start:
+            estimator.set_params(init=find_clusters(options.start, X, estimator))
         estimator.fit(X)
         if getattr(estimator, "stop_reason_", None) == "interrupted":
             raise KeyboardInterrupt  # half a run is none
@@ -216,6 +225,13 @@ def build_estimator(options, seed, n_clusters):
     return estimator_class.from_paper(
         options.paper or None, options.like or options.dataset, **settings
     )
+
+
+def find_clusters(method, X, estimator):
+    """Clusters that another method's defaults find, as many and with the same seed."""
+    shared = ("n_clusters", "random_state", "verbose")
+    settings = {name: estimator.get_params()[name] for name in shared}
+    return getattr(skdeepcluster, method)(**settings).fit_predict(X)
 
 
 def score(labels_true, labels_pred):
