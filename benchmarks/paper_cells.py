@@ -10,15 +10,15 @@ HEADER = """\
 ## Cells of the papers' tables
 
 Mean ACC of ours / that of the paper, and in brackets the number of runs, for every
-cell whose data we have whole, of `from_paper` and of the constructor's *defaults*,
-beside the paper's whole method. (Defaults of DEC-DA, ITEC, CDC and DAC-AE start from
-the clusters of `ViewGraphClustering`, as no paper does.) A cell without a number of
-ours was not run, most often for its cost: `from_paper` takes 13 minutes to more than an
-hour of one core for 10,000 digits, an hour and a half (dense, in bfloat16 with AMX) to
-many hours for 70,000, and with `DeepCluEClustering` days of a GPU. Runs in bfloat16
-count. Of data that we do not have, there is no column: Reuters, STL-10, CIFAR-100,
-ImageNet, and CIFAR-10 as features of CDC's paper. The USPS of ITEC's paper is another
-one, of 11,000 images.
+cell whose data we have, of `from_paper` and of the constructor's *defaults*, beside the
+paper's whole method. (Defaults of DEC-DA, ITEC, CDC and DAC-AE start from the clusters
+of `ViewGraphClustering`, as no paper does.) A cell without a number of ours was not
+run, most often for its cost: `from_paper` takes 13 minutes to more than an hour of one
+core for 10,000 digits, an hour and a half (dense, in bfloat16 with AMX) to many hours
+for 70,000, and with `DeepCluEClustering` days of a GPU. Runs in bfloat16 count. Of
+CIFAR-10 we have 20,000 of the papers' 60,000 images; of Reuters, STL-10, CIFAR-100,
+ImageNet, and CIFAR-10 as features of CDC's paper, nothing, so that there is no column.
+The USPS of ITEC's paper is another one, of 11,000 images.
 """
 
 DEFAULTS, UNTAUGHT = "defaults", f"defaults, {NO_TEACHING}"
